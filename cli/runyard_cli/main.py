@@ -15,7 +15,7 @@ import typer
 from runyard_cli.shared import closing, first_tries, idle_settings
 from runyard_cli.shared.app import App, Group, Member, WrongUsage
 from runyard_cli.shared.options import option
-from runyard_cli.shared.output import error_line, wants_tracebacks
+from runyard_cli.shared.output import colours, error_line, wants_tracebacks
 from runyard_cli.tree import ALIASES, COMMANDS, Entry
 
 _INTERRUPTED = 130
@@ -188,7 +188,7 @@ def _without_debug(arguments: list[str]) -> list[str]:
 
 def _run(arguments: list[str]) -> int:
     try:
-        with closing.at_end(), cli.make_context("runyard", arguments) as context:
+        with closing.at_end(), cli.make_context("runyard", arguments, color=colours()) as context:
             cli.invoke(context)
     except typer.Exit as ended:
         return ended.exit_code

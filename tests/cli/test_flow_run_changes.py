@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
+import time
 
 import pytest
+from _screen import Screen
+from _terminal import Terminal
 
 FLOW = """
 from runyard import flow, task
@@ -176,3 +183,50 @@ def test_logs_by_text_task_and_time(runyard, make):
     followed = runyard("flow-run", "logs", "-", "--follow", "--tail", "-n", 1).out
     assert len([line for line in followed.splitlines() if " | " in line]) == 1
     assert json.loads(runyard("flow-run", "logs", "-", "--level", "error", "-o", "json").out)
+
+
+def test_ctrl_c_tells_that_the_run_goes_on(runyard, make):
+    run = make()
+    terminal = Terminal("flow-run", "watch", "-")
+    terminal.until("Scheduled")
+    assert terminal.interrupt() == 130
+    terminal = Terminal("flow-run", "watch", "-")
+    terminal.until("Scheduled")
+    os.write(terminal.file, b"\x03")
+    terminal.until("the run goes on. Follow it with: runyard flow-run watch " + run["id"])
+    terminal.until("Cancel it with: runyard flow-run cancel " + run["id"])
+    assert terminal.end() == 130
+
+
+def test_a_change_of_many_asks_with_a_count(runyard, make):
+    names = [make()["name"] for _ in range(2)]
+    for answer, state in (("n", "Scheduled"), ("y", "Cancelled")):
+        terminal = Terminal("flow-run", "cancel", "--deployment", "daily")
+        terminal.until("Cancel 2 flow runs (2 Scheduled): ")
+        terminal.type(answer)
+        terminal.until("Nothing was cancelled." if answer == "n" else "Cancelled 2 flow runs.")
+        assert terminal.end() == int(answer == "n")
+        assert states(runyard) == dict.fromkeys(names, state)
+
+
+def test_no_color_is_heeded_on_a_terminal(runyard, make, monkeypatch):
+    make()
+    colour = re.compile("\x1b\\[3[0-9]m|\x1b\\[9[0-9]m")
+    for setting in ("", "1"):
+        monkeypatch.setenv("NO_COLOR", setting)
+        for reference, last in (("-", "default"), ("nosuch", "not found")):
+            screen = Screen(80)
+            subprocess.run(
+                [sys.executable, "-m", "runyard_cli.main", "flow-run", "inspect", reference],
+                stdout=screen.child, stderr=screen.child, check=False, timeout=60,
+            )  # fmt: skip
+            until(lambda: last in screen.output)  # noqa: B023
+            assert (colour.search(screen.output) is None) == bool(setting), (reference, screen.output)
+            screen.close()
+
+
+def until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

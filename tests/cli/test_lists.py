@@ -105,6 +105,17 @@ def test_a_terminal_has_signs_relative_times_and_short_ids(capsys, terminal):
     assert SOON.astimezone().strftime("%Y-%m-%d %H:%M:%S") in printed(capsys, View("wide")).out
 
 
+def test_a_very_long_name_leaves_room_for_the_other_columns(capsys, terminal, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = [{**ROWS[1], "name": f"two\nlines {'x' * 300}"}]
+    lines = printed(capsys, page=cut(rows, 0)).out.splitlines()
+    (line,) = [line for line in lines if "! Late" in line]
+    assert line.startswith(" two lines xxxx")
+    assert "…" in line
+    assert "abcd1234" in line
+    assert max(map(len, lines)) <= 80
+
+
 @given(st.lists(st.uuids().map(str), min_size=1, max_size=20, unique=True))
 def test_shortened_ids_are_unique_beginnings(ids):
     short = shortened(ids)

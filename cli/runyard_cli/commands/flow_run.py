@@ -53,7 +53,7 @@ def _listing(state: list[str], flows: dict[str, str], deployments: dict[str, str
             Column("Flow", lambda run: flows.get(run.flow_id)),
             Column("State", lambda run: run.state_name, "state"),
             Column("Start", started, "time"),
-            Column("Took", run_time, order=lambda run: run.estimated_run_time),
+            Column("Took", run_time, "short", wide=True, order=lambda run: run.estimated_run_time),
             Column("Deployment", lambda run: deployments.get(run.deployment_id), wide=True),
             Column("Work pool", lambda run: run.work_pool_name, wide=True),
             Column("Due", lambda run: run.next_scheduled_start_time, "time", wide=True),

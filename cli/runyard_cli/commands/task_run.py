@@ -55,10 +55,10 @@ def _listing(state: list[str]) -> Listing:
         "Task runs",
         (
             Column("Name", lambda run: run.name, "name"),
-            Column("Task", _task),
             Column("State", lambda run: run.state_name, "state"),
             Column("Start", started, "time"),
-            Column("Took", run_time, order=lambda run: run.estimated_run_time),
+            Column("Took", run_time, "short", order=lambda run: run.estimated_run_time),
+            Column("Task", _task, wide=True),
             Column("Ended", lambda run: run.end_time, "time", wide=True),
             Column("Tags", lambda run: ", ".join(run.tags) or None, wide=True),
             Column("Tries", lambda run: run.run_count, wide=True),

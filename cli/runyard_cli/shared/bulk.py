@@ -157,8 +157,13 @@ def _tell(action: str, runs: list[Any], told: Any) -> None:
     if not runs:
         out.say(f"No flow run was {_KEPT[action]}.")
     else:
-        more = f"; {len(stopping):,} of them are being stopped" if stopping else ""
-        out.done(f"{_DONE[action]} {counted(len(changed), 'flow run')}{more}.")
+        done = len(changed) - len(stopping)
+        if done or not stopping:
+            more = f"; {len(stopping):,} more are being stopped" if stopping else ""
+            out.done(f"{_DONE[action]} {counted(done, 'flow run')}{more}.")
+        else:
+            are = "it is" if len(stopping) == 1 else "they are"
+            out.done(f"{_DOING[action]} {counted(len(stopping), 'flow run')}: {are} being stopped.")
     _tell_left_out(action, told)
     by_reason: dict[str, list[str]] = {}
     for run in refused:

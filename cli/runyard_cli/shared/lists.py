@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from runyard.client import Client
 
 _SHORTEST_ID = 8
+# The kinds of columns beside which a long name is cut, and what the others keep beside a long name.
+_WHOLE = ("state", "id", "time", "moment", "short")
+_LEAST_NAME, _LEAST_TEXT, _PADDING = 16, 10, 3
 _WATCH_SECONDS = 2.0
 
 
@@ -31,7 +34,7 @@ class Column:
         value: the cell of a row: a text, a number, a datetime, None for an empty one.
         kind: how a terminal shows it: `text`; `name`, which is not split; `state`, in its colour with a sign;
             `id`, shortened to what is unique in the list; `time`, relative, and absolute with -o wide;
-            `moment`, always absolute, with its day of the week.
+            `moment`, always absolute, with its day of the week; `short`, a few characters, which are not cut.
         wide: shown only with -o wide, or when --columns names it.
         order: what --sort compares, if not the value.
         zone: the name of the time zone in which a row's time is shown, such as its schedule's; by default
@@ -227,27 +230,39 @@ def _print_table(listing: Listing, columns: Sequence[Column], rows: Sequence[Any
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
+    # A wide table keeps its cells whole; the terminal breaks its lines.
+    console = Console(width=10_000 if wide else None)
     cells: list[list[Text]] = []
     for column in columns:
         values = [column.cell(row) for row in rows]
         texts = [Text(*_shown(column, value, wide)) for value in values]
         if column.kind == "id" and not wide:
             texts = [Text(text, style="dim") for text in shortened([str(value or "") for value in values])]
-        whole = column.kind in ("name", "state", "id", "time", "moment")
         table.add_column(
             column.title,
-            no_wrap=whole,
-            overflow="fold" if column.kind == "name" else "ellipsis",
+            no_wrap=column.kind != "text",
+            overflow="ellipsis",
             justify="right" if all(isinstance(value, (int, float)) for value in values) else "left",
-            min_width=max((len(text) for text in texts), default=0)
-            if column.kind in ("state", "id")
-            else None,
+            min_width=_longest(texts) if column.kind in ("state", "id") else None,
         )
         cells.append(texts)
     for line in zip(*cells, strict=True):
         table.add_row(*line)
-    # A wide table keeps its cells whole; the terminal breaks its lines.
-    Console(width=10_000 if wide else None).print(table)
+    _bound_names(table, columns, cells, console.width)
+    console.print(table)
+
+
+def _bound_names(table: Any, columns: Sequence[Column], cells: list[list[Any]], width: int) -> None:
+    """Leave room for the other columns beside very long names."""
+    left, names = width - _PADDING * len(columns), []
+    for column, texts, shown in zip(columns, cells, table.columns, strict=True):
+        natural = max(len(column.title), *(text.cell_len for text in texts))
+        if column.kind == "name":
+            names.append(shown)
+        else:
+            left -= natural if column.kind in _WHOLE else min(natural, _LEAST_TEXT)
+    for shown in names:
+        shown.max_width = max(_LEAST_NAME, left // len(names))
 
 
 def _longest(texts: Sequence[Any]) -> int:
@@ -264,7 +279,7 @@ def _shown(column: Column, value: Any, wide: bool) -> tuple[str, str]:
         if column.kind == "moment":
             return times.with_day(value, value.tzinfo), ""
         return times.cell(value, wide, value.tzinfo), ""
-    text = visible(str(value))
+    text = " ".join(visible(str(value)).split()) if column.kind == "name" else visible(str(value))
     return out.state_sign(text) if column.kind == "state" else (text, "")
 
 

@@ -42,6 +42,11 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def colours() -> bool | None:
+    """Whether text is coloured: not where NO_COLOR is set; None: on terminals."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
 def say(text: str, colour: str | None = None) -> None:
     """Print a line; in a pipe without its colour."""
     text = visible(text)
@@ -66,7 +71,7 @@ def progress(text: str) -> None:
 def error_line(text: str) -> None:
     """The one line on standard error that tells why a command failed."""
     first, *rest = visible(text).strip().splitlines() or ["no message"]
-    typer.echo(typer.style(f"Error: {first}", fg="red"), err=True)
+    typer.echo(typer.style(f"Error: {first}", fg="red"), err=True, color=colours())
     for line in rest:
         typer.echo(line, err=True)
 

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -60,12 +61,20 @@ def test_an_example_runs_alone(home, tmp_path, code):
 
 
 def command_lines():
-    """Every command line of ours in a block of shell commands."""
-    for page, at, text in [*blocks("bash"), *blocks("sh"), *blocks("console")]:
-        for line in text.replace("\\\n", " ").splitlines():
-            words = line.removeprefix("$ ").strip()
-            if words.startswith("runyard "):
-                yield pytest.param(words, id=f"{page}-{at}-{words[:40]}")
+    """Every command line of ours: in a block of commands, in an indented block, or in a sentence."""
+    found = {}
+    for page, _, text in [*blocks("bash"), *blocks("sh"), *blocks("console")]:
+        lines = text.replace("\\\n", " ").splitlines()
+        found |= {line.removeprefix("$ ").strip(): page for line in lines}
+    for path in PAGES:
+        if path.name != "cli.md":
+            page = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+            indented = re.findall(r"^ {4}(?:\$ )?(runyard .+(?:\\\n.+)*)$", page, re.MULTILINE)
+            found |= {line.replace("\\\n", " "): path.name for line in indented}
+            found |= {" ".join(line.split()): path.name for line in re.findall(r"`(runyard [^`]+)`", page)}
+    for line, page in found.items():
+        if line.startswith("runyard "):
+            yield pytest.param(line, id=f"{page}-{line[:60]}")
 
 
 @pytest.mark.parametrize("line", list(command_lines()))
@@ -80,3 +89,14 @@ def test_a_command_line_is_one(line):
         context = typer.Context(command, parent=context, info_name=command.name, **command.context_settings)
     if not isinstance(command, Group):
         command.make_parser(context).parse_args(list(words))
+
+
+def test_extras_that_the_pages_name_are_there():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = {
+        name.strip()
+        for page in PAGES
+        for found in re.findall(r"(?:runyard|[\"' ]\.)\[([a-z, ]+)\]", page.read_text())
+        for name in found.split(",")
+    }
+    assert {"aws", "docker", "server"} <= named <= set(extras)

@@ -37,6 +37,27 @@ class Command(TyperCommand):
         """Its parameters, `--help` too."""
         return _ours(super().get_params(ctx))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read a command line. `--json` is `-o json`, where the command has that.
+
+        Raises:
+            typer.TyperException: it is wrong; an unknown option is answered with one that is spelled like it.
+        """
+        names = [name for each in self.get_params(ctx) for name in (*each.opts, *each.secondary_opts)]
+        if "--json" in args and "--json" not in names and "--output" in names:
+            end = args.index("--") if "--" in args else len(args)
+            args = ["--output=json" if word == "--json" else word for word in args[:end]] + args[end:]
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            unknown = getattr(error, "option_name", None)
+            if unknown is None or not hasattr(error, "possibilities"):
+                raise
+            from runyard.base.suggestions import did_you_mean
+
+            options = [name for name in names if name.startswith("--")]
+            return ctx.fail(f"No such option: {unknown}{did_you_mean(unknown, options, cutoff=0.75)}")
+
     def invoke(self, ctx: Any) -> Any:
         """Call the command; tell a wrong usage with the usage of this command."""
         try:

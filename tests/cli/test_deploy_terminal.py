@@ -97,6 +97,30 @@ def test_on_a_terminal_another_flow_is_not_laid_over_the_only_deployment(runyard
     assert terminal.end() == 0
 
 
+def test_on_a_terminal_a_missing_pool_may_be_created(runyard, project):
+    step = {"prefect.deployments.steps.run_shell_script": {"id": "sha", "script": "echo built"}}
+    project(
+        {"name": "a", "work_pool": {"name": "night"}},
+        {"name": "b", "work_pool": {"name": "Pol"}},
+        build=[step],
+    )
+    terminal = Terminal("deploy", "-n", "a")
+    terminal.until("Work pool 'night' does not exist. Create it, of type process?")
+    terminal.type("n")
+    terminal.until("Error: work pool 'night' not found")
+    assert terminal.end() == 1
+    terminal = Terminal("deploy", "-n", "a")
+    terminal.until("Create it, of type process?")
+    terminal.type("")
+    terminal.until("Created work pool 'night'.")
+    terminal.until("built")
+    terminal.until("Created deployment 'my-etl-flow/a'")
+    assert terminal.end() == 0
+    terminal = Terminal("deploy", "-n", "b")
+    terminal.until("Error: work pool 'Pol' not found; did you mean 'pool'?")
+    assert terminal.end() == 1
+
+
 def test_whoever_leaves_before_the_last_answer_leaves_nothing(runyard, project):
     runyard("work-pool", "delete", "pool", "-y")
     terminal = Terminal("deploy", "flows/etl.py:my_etl_flow", "-n", "nightly")

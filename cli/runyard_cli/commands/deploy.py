@@ -216,21 +216,23 @@ def _deploy(
 
     asks = out.at_keyboard() and not (only_plan or prune or output)
     project = steps.read(entrypoint, prefect_file, names, refuse=asks)
-    answers = None
+    client = connect()
+    answers = before = None
     if asks:
-        from runyard_cli.commands.deploy_ask import Answers
+        from runyard_cli.commands.deploy_ask import Answers, offer_pools
 
+        before = lambda body: offer_pools(client, body.deployments)  # noqa: E731  # only on a terminal
         answers = Answers(project, entrypoint, names, everything, options)
         answers.ask()
         entrypoint, names, everything = answers.entrypoint, list(answers.names), answers.everything
     looks_at_all = only_plan and not names and entrypoint is None and _has_named(project)
-    client = connect()
     with out.prints_aside(bool(output)):
         wanted = steps.plan(
             client,
             project,
             names,
             overrides_of(entrypoint, options),
+            before,
             everything=everything or prune or looks_at_all,
             steps=not only_plan,
             push=upload,

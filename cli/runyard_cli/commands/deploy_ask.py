@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from runyard.base.quoting import quoted
+from runyard.base.texts import visible
 
 from runyard_cli.commands.deploy_flags import overrides_of
 from runyard_cli.shared import output as out
@@ -16,6 +17,7 @@ from runyard_cli.shared.coercion import whole_number
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from runyard.client import Client
     from runyard.deployments.project.read_project import Project
 
 
@@ -172,12 +174,36 @@ class Answers:
         return entrypoint
 
 
-def _make_pool(name: str) -> None:
+def offer_pools(client: Client, deployments: Sequence[Any]) -> None:
+    """Ask whether to create the work pools that deployments name and that do not exist.
+
+    A name that is nearly the one of a pool is not asked about: the deploy refuses it with the right name.
+
+    Args:
+        client: where the pools are.
+        deployments: as they will be applied.
+    """
+    from runyard.base.suggestions import closest
+    from runyard.operations.work_pools.list_work_pools import list_work_pools
+
+    wanted: dict[str, str] = {}
+    for each in deployments:
+        if each.work_pool_name:
+            in_image = "image" in (each.job_variables or {})
+            wanted.setdefault(each.work_pool_name, "docker" if in_image else "process")
+    known = {str(pool["name"]).casefold() for pool in client.call(list_work_pools)} if wanted else set()
+    for name, kind in wanted.items():
+        if closest(name.casefold(), known) is not None:
+            continue
+        question = f"Work pool '{name}' does not exist. Create it, of type {kind}?"
+        if typer.confirm(visible(question), default=True):
+            _make_pool(name, kind)
+
+
+def _make_pool(name: str, kind: str = "process") -> None:
     from runyard.operations.work_pools import work_pools
 
-    connect().call(
-        work_pools.create_work_pool, body=body(work_pools.create_work_pool, name=name, type="process")
-    )
+    connect().call(work_pools.create_work_pool, body=body(work_pools.create_work_pool, name=name, type=kind))
     out.done(f"Created work pool '{name}'.")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runyard_cli.shared import output as out
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from runyard.client import Client
     from runyard.deployments.project.plan import Plan
@@ -36,8 +36,27 @@ def read(entrypoint: str | None, prefect_file: str, names: Sequence[str], refuse
     return read_project(prefect_file, names, refuse)
 
 
-def plan(client: Client, project: Project, names: Sequence[str], overrides: Any, **options: Any) -> Plan:
-    """What a deploy will apply; see `plan.build`, whose options these are. Warnings go to standard error."""
+def plan(
+    client: Client,
+    project: Project,
+    names: Sequence[str],
+    overrides: Any,
+    before: Callable[[Any], None] | None = None,
+    **options: Any,
+) -> Plan:
+    """What a deploy will apply; see `plan.build`, whose options these are. Warnings go to standard error.
+
+    Args:
+        client: where it will be applied.
+        project, names, overrides, options: as for `plan.build`.
+        before: called with what is known before the first step, and with the whole plan.
+    """
+
+    def accepts(body: Any) -> None:
+        if before is not None:
+            before(body)
+        apply(client, body, dry_run=True)
+
     # Imported modules stay: collecting garbage during the import takes an eighth of the whole command.
     gc.disable()
     try:
@@ -49,9 +68,11 @@ def plan(client: Client, project: Project, names: Sequence[str], overrides: Any,
         names,
         overrides,
         say=out.progress,
-        accepts=lambda body: apply(client, body, dry_run=True),
+        accepts=accepts,
         **options,
     )
+    if before is not None:
+        before(wanted.body)
     _warn_of_unread(client, wanted.body.deployments)
     return wanted
 

@@ -230,3 +230,16 @@ def test_what_the_process_prints_itself_stands_above_the_view(yard, screen):
     yard.workers.append(worker)
     until(lambda: f"a warning\n{RULE}" in screen.text, "the warning above the view")
     stop(worker)
+
+
+@pytest.mark.parametrize("colours", [True, False])
+def test_levels_of_log_lines_are_coloured(screen, monkeypatch, colours):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if not colours:
+        monkeypatch.setenv("NO_COLOR", "1")
+    region = LiveRegion(View(), Stream(screen.child))
+    region.show([("stderr", "07:00:00.123 | ERROR   | it failed\n07:00:00.124 | INFO    | an ERROR\n")])
+    until(lambda: screen.text.endswith("an ERROR"), "the lines")
+    assert screen.text == "07:00:00.123 | ERROR   | it failed\n07:00:00.124 | INFO    | an ERROR"
+    assert ("\x1b[31mERROR\x1b[0m   | it failed" in screen.output) is colours
+    assert "\x1b[31mERROR\x1b[0m\n" not in screen.output

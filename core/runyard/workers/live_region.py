@@ -17,6 +17,9 @@ REDRAW_SECONDS = 0.5
 # How often to look for a new size of the terminal.
 _SIZE_SECONDS = 1.0
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# The level of a log line of a run or of the worker, and its colour.
+_LEVEL = re.compile(r"^(\d\d:\d\d:\d\d\.\d{3} \| )(DEBUG|WARNING|ERROR|CRITICAL)\b", re.MULTILINE)
+_LEVEL_COLOURS = {"DEBUG": "90", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 _RESET, _ERASE_BELOW, _ERASE_LINE = "\x1b[0m", "\x1b[J", "\x1b[K"
 # A smaller terminal shows the output only.
 _LEAST_COLUMNS, _LEAST_LINES = 20, 6
@@ -51,6 +54,7 @@ class LiveRegion:
         self._drawn: Sequence[str] = ()
         self._drawn_at = -REDRAW_SECONDS
         self._forgotten = False
+        self._colours = not os.environ.get("NO_COLOR")
 
     def wait_seconds(self) -> float:
         """How long the region stays as it is, if no output comes."""
@@ -72,6 +76,8 @@ class LiveRegion:
             OSError: the terminal has gone.
         """
         output = "".join(text for _, text in texts)
+        if self._colours:
+            output = _LEVEL.sub(_coloured, output)
         columns, lines = os.get_terminal_size(self._file)
         if self._forgotten:
             self._forgotten, self._drawn = False, ()
@@ -112,6 +118,10 @@ class LiveRegion:
 
     def _write(self, text: str) -> None:
         write_file(self._file, text.encode(self._encoding, "backslashreplace"))
+
+
+def _coloured(found: re.Match[str]) -> str:
+    return f"{found[1]}\x1b[{_LEVEL_COLOURS[found[2]]}m{found[2]}{_RESET}"
 
 
 def _width(line: str) -> int:

@@ -114,3 +114,19 @@ def test_changes_print_the_limit_as_json(runyard):
     runyard("concurrency-limit", "create", "api", 2)
     assert runyard("concurrency-limit", "reset", "api", "-o", "json").json["active_slots"] == []
     assert runyard("concurrency-limit", "delete", "api", "-o", "json").json["tag"] == "api"
+
+
+def test_a_misspelt_limit_or_tag_is_suggested(runyard):
+    runyard("gcl", "create", "warehouse", "--limit", 1)
+    runyard("concurrency-limit", "create", "database", 1)
+    assert runyard("gcl", "inspect", "warehous", code=1).err == (
+        "Error: limit 'warehous' not found; did you mean 'warehouse'? "
+        "To create it: runyard global-concurrency-limit create warehous --limit N\n"
+    )
+    assert runyard("gcl", "inspect", "x", code=1).err == (
+        "Error: limit 'x' not found; create it: runyard global-concurrency-limit create x --limit N\n"
+    )
+    assert runyard("concurrency-limit", "reset", "databse", code=1).err == (
+        "Error: the tag 'databse' has no limit; did you mean 'database'? "
+        "To create it: runyard concurrency-limit create databse N\n"
+    )

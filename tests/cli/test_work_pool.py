@@ -352,3 +352,17 @@ def test_a_message_names_a_few_of_many_pools(runyard):
         "Error: the pools pool-0, pool-1, pool-2, pool-3, pool-4 and 2 more have a queue 'default'; "
         "choose with --pool\n"
     )
+
+
+def test_a_pool_shows_the_job_variables_that_are_its_own(runyard, tmp_path):
+    template = json.loads(runyard("work-pool", "get-default-base-job-template", "-t", "process").out)
+    template["variables"]["properties"]["env"]["default"] = {"REGION": "eu"}
+    file = tmp_path / "template.json"
+    file.write_text(json.dumps(template))
+    runyard("work-pool", "create", "mine", "-t", "process", "--base-job-template", file)
+    assert "\nJob variables\n  env:\n    REGION: eu\n" in runyard("work-pool", "inspect", "mine").out
+    runyard("work-pool", "create", "plain", "-t", "process")
+    assert "Job variables" not in runyard("work-pool", "inspect", "plain").out
+    # A type that Runyard does not know has no values of its own.
+    runyard("work-pool", "create", "other", "-t", "mine")
+    assert runyard("work-pool", "inspect", "other").out.startswith("Work pool other")

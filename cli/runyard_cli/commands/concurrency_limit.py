@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from runyard.base.quoting import command_of
+from runyard.base.texts import counted
 
 from runyard_cli.shared import output as out
 from runyard_cli.shared import slot_uses
@@ -117,7 +118,7 @@ def reset(tag: Annotated[str, argument("TAG")], output: Output = None) -> None:
     if output:
         out.print_data(client.call(tag_limits.read_limit_of_tag, tag), output)
         return
-    out.done(f"All slots of the tag '{tag}' are free; {held} were in use.")
+    out.done(f"Freed {counted(held, 'slot')} of the tag '{tag}'; all are free now.")
 
 
 def _uses(client: Any, limit: Any) -> Any:

@@ -139,7 +139,7 @@ def set_concurrency_limit(
     """Let a pool run at most LIMIT runs at once."""
     changed = _updated(name, output, concurrency_limit=limit)
     if changed is not None:
-        out.done(f"Work pool '{name}' runs at most {limit} at once; {changed.active_slots} are running.")
+        out.done(f"Work pool '{name}' runs at most {limit} at once; running now: {changed.active_slots}.")
 
 
 @work_pool_change.command(

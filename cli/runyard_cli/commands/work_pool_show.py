@@ -105,7 +105,7 @@ def inspect(name: Annotated[str, argument("NAME")], output: Output = None) -> No
         Section("Queues", lines=_queue_lines(client.call(list_work_queues, pool=pool.name, limit=ALL))),
         Section("Workers", lines=_worker_lines(workers)),
         Section("Next runs", lines=coming_lines(coming.runs)),
-        Section("Job variables", data=_defaults(pool.base_job_template)),
+        Section("Job variables", data=_own_values(pool.type, pool.base_job_template)),
     ]
     show_details(f"Work pool {pool.name}", sections, pool.status)
     if pool.is_paused:
@@ -160,14 +160,17 @@ def _worker_lines(workers: list[dict[str, Any]]) -> list[str]:
     return [*lines, f"and {counted(left, 'worker')} more: runyard worker ls"] if left > 0 else lines
 
 
-def _defaults(template: dict[str, Any]) -> dict[str, Any]:
-    """The variables of a base job template that have a value."""
+def _own_values(kind: str, template: dict[str, Any]) -> dict[str, Any]:
+    """The values of a pool's job variables that differ from those of its type."""
+    from runyard.domain import job_templates
+
+    usual = _values(job_templates.default(kind))
+    return {name: value for name, value in _values(template).items() if value != usual.get(name)}
+
+
+def _values(template: dict[str, Any]) -> dict[str, Any]:
     properties = (template.get("variables") or {}).get("properties") or {}
-    return {
-        name: field["default"]
-        for name, field in properties.items()
-        if isinstance(field, dict) and field.get("default") not in (None, "", {}, [])
-    }
+    return {name: field.get("default") for name, field in properties.items() if isinstance(field, dict)}
 
 
 @work_pool_show.command("preview", example="runyard work-pool preview my-pool --jobs")

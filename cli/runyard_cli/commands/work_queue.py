@@ -283,7 +283,7 @@ def set_concurrency_limit(
     queue = _updated(name, pool, output, concurrency_limit=limit)
     if queue is not None:
         where = f"{queue.work_pool_name}/{queue.name}"
-        out.done(f"Work queue '{where}' runs at most {limit} at once; {queue.active_slots} are running.")
+        out.done(f"Work queue '{where}' runs at most {limit} at once; running now: {queue.active_slots}.")
 
 
 @work_queue.command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
@@ -9,6 +10,7 @@ from pydantic import Field
 from runyard.base import clock, ids
 from runyard.base.errors import Conflict, InvalidInput, NotFound
 from runyard.base.quoting import command_of
+from runyard.base.suggestions import did_you_mean
 from runyard.base.texts import counted
 from runyard.operations.limits import limit_slots
 from runyard.operations.operation import operation
@@ -78,11 +80,22 @@ def limit_row(tx: Transaction, id_or_name: str) -> Row:
     """
     row = tx.one("SELECT * FROM concurrency_limits WHERE id = :given OR name = :given", {"given": id_or_name})
     if row is None:
-        raise NotFound(
-            f"no limit is named {id_or_name!r}; "
-            f"run: {command_of('runyard global-concurrency-limit create', id_or_name, options='--limit N')}"
-        )
+        known = [row["name"] for row in tx.all("SELECT name FROM concurrency_limits LIMIT 1000")]
+        command = command_of("runyard global-concurrency-limit create", id_or_name, options="--limit N")
+        raise NotFound(f"limit {id_or_name!r} not found{meant(id_or_name, known, command)}")
     return row
+
+
+def meant(name: str, known: Sequence[str], command: str) -> str:
+    """The end of an error about an unknown limit: the limit that was probably meant, and how to create one.
+
+    Args:
+        name: the unknown name.
+        known: the names of the limits.
+        command: creates the limit.
+    """
+    close = did_you_mean(name, known)
+    return f"{close} To create it: {command}" if close else f"; create it: {command}"
 
 
 def make(tx: Transaction, name: str, limit: int, active: bool = True, decay: float = 0.0) -> Row | None:

@@ -11,7 +11,7 @@ from runyard.base.errors import InvalidInput, NotFound
 from runyard.base.quoting import command_of
 from runyard.operations import lease_clock
 from runyard.operations.limits import limit_slots
-from runyard.operations.limits.concurrency_limits import LimitListing, change, make, page
+from runyard.operations.limits.concurrency_limits import LimitListing, change, make, meant, page
 from runyard.operations.limits.limit_slots import TAG_PREFIX
 from runyard.operations.operation import Answer, operation
 from runyard.operations.schemas import Input, Model, Time, dump, load, moment
@@ -57,7 +57,12 @@ def _row(tx: Transaction, column: str, value: str) -> Row:
     if row is None:
         tag = value.removeprefix(TAG_PREFIX)
         command = command_of("runyard concurrency-limit create", tag, "N")
-        raise NotFound(f"the tag {tag!r} has no limit; run: {command}")
+        tags = tx.all(
+            "SELECT name FROM concurrency_limits WHERE name LIKE :pattern LIMIT 1000",
+            {"pattern": f"{TAG_PREFIX}%"},
+        )
+        known = [each["name"].removeprefix(TAG_PREFIX) for each in tags]
+        raise NotFound(f"the tag {tag!r} has no limit{meant(tag, known, command)}")
     return row
 
 

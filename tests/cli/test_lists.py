@@ -122,3 +122,23 @@ def test_shortened_ids_are_unique_beginnings(ids):
     assert all(whole.startswith(part) for whole, part in zip(ids, short, strict=True))
     assert len(set(short)) == len(ids)
     assert all(sum(other.startswith(part) for other in ids) == 1 for part in short)
+
+
+def test_the_limit_counts_what_is_sorted(capsys):
+    assert printed(capsys, View("name", sort="-size"), cut(ROWS, 1)).out == "b\tx\n"
+    shown = printed(capsys, View("name", sort="size"), cut(ROWS, 1))
+    assert (shown.out, shown.err) == ("[red]a[/red]\n", "1 of 2 shown; --limit 0 shows all.\n")
+
+
+@pytest.mark.parametrize("kind", ["work-pool", "work-queue", "deployment", "flow", "variable", "profile"])
+def test_json_is_sorted_and_limited_as_the_table_is(runyard, kind):
+    for name in ("b", "c", "a"):
+        runyard("work-pool", "create", name, "--type", "process")
+        runyard("variable", "set", name, "1")
+        runyard("profile", "create", name)
+    rows = runyard(kind, "ls", "--sort", "-name", "--limit", "2", "-o", "json").json
+    names = runyard(kind, "ls", "--sort", "-name", "--limit", "2", "-o", "name").out.split()
+    assert [row["name"] for row in rows] == names
+    assert names == {"work-pool": ["c", "b"], "variable": ["c", "b"], "profile": ["local", "default"]}.get(
+        kind, names
+    )

@@ -84,6 +84,8 @@ def test_variables_are_found_by_tag_and_counted(runyard):
     few = runyard("variable", "ls", "--limit", "2")
     assert few.out.splitlines()[0].split("\t")[:2] == ["v0", "1"]
     assert few.err == "2 of 5 shown; --limit 0 shows all.\n"
+    last = runyard("variable", "ls", "--limit", "1", "--sort", "-name", "-o", "name")
+    assert (last.out, last.err) == ("v4\n", "1 of 5 shown; --limit 0 shows all.\n")
 
 
 @pytest.mark.parametrize("value", ["[red]x[/red]", "a\x1b[2Jb", "\U0001d11e" * 3, '"\\ud834"', ""])

@@ -12,7 +12,7 @@ from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.client import body, connect, listed
 from runyard_cli.shared.details import Section, show_details
-from runyard_cli.shared.lists import Column, Listing, Page, View, show_list
+from runyard_cli.shared.lists import Column, Listing, Page, View, cut, show_list
 from runyard_cli.shared.options import (
     Columns,
     DryRun,
@@ -87,6 +87,8 @@ def ls(
         empty = "This run has no artifacts." if wanted else "No artifacts."
 
     def read() -> Page:
+        if sort:
+            return cut(list(listed(client, which, **wanted)), limit)
         found = list(listed(client, which, limit=limit or None, **wanted))
         return Page(found, client.call(count, body=body(count, **wanted)))
 

@@ -13,7 +13,7 @@ from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App
 from runyard_cli.shared.client import body, connect, listed
 from runyard_cli.shared.details import Section, show_details
-from runyard_cli.shared.lists import Column, Listing, Page, View, show_list
+from runyard_cli.shared.lists import Column, Listing, Page, View, cut, show_list
 from runyard_cli.shared.options import (
     Columns,
     Limit,
@@ -151,6 +151,8 @@ def ls(
     wanted: dict[str, Any] = {"variables": {"tags": {"all_": list(tag)}}} if tag else {}
 
     def read() -> Page:
+        if sort:
+            return cut(list(listed(client, stored_variables.filter_variables, **wanted)), limit)
         found = list(listed(client, stored_variables.filter_variables, limit=limit or None, **wanted))
         counted = body(stored_variables.count_variables, **wanted)
         return Page(found, client.call(stored_variables.count_variables, body=counted))

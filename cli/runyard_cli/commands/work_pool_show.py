@@ -65,14 +65,16 @@ def ls(
     client = connect()
 
     def read() -> Page:
-        if output in ("json", "yaml"):
-            from runyard.operations.work_pools import work_pools
-
-            return cut(list(listed(client, work_pools.filter_work_pools)), limit)
         from runyard.operations.work_pools.list_work_pools import list_work_pools
 
         pools: list[Any] = client.call(list_work_pools, limit=ALL)
-        return cut(pools, limit)
+        page = cut(pools, limit)
+        if output in ("json", "yaml"):
+            from runyard.operations.work_pools import work_pools
+
+            by_id = {each.id: each for each in listed(client, work_pools.filter_work_pools)}
+            page.document = lambda row: by_id.get(row["id"], row)
+        return page
 
     view = View(output or ("wide" if verbose else None), columns, sort, watch)
     show_list(POOLS, read, view, client)

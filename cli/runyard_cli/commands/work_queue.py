@@ -161,16 +161,18 @@ def ls(
     client = connect()
 
     def read() -> Page:
-        if output in ("json", "yaml"):
-            from runyard.operations.work_pools import work_pools, work_queues
-
-            pools = [pool] if pool else [each.name for each in listed(client, work_pools.filter_work_pools)]
-            found = [each for name in pools for each in listed(client, work_queues.filter_work_queues, name)]
-            return cut([queue for queue in found if queue.name.startswith(match or "")], limit)
         from runyard.operations.work_pools.list_workers import list_work_queues
 
         rows = client.call(list_work_queues, pool=pool, limit=ALL)
-        return cut([row for row in rows if row["name"].startswith(match or "")], limit)
+        page = cut([row for row in rows if row["name"].startswith(match or "")], limit)
+        if output in ("json", "yaml"):
+            from runyard.operations.work_pools import work_queues
+
+            pools = dict.fromkeys(row["pool"] for row in page.rows)
+            found = [each for name in pools for each in listed(client, work_queues.filter_work_queues, name)]
+            by_id = {each.id: each for each in found}
+            page.document = lambda row: by_id.get(row["id"], row)
+        return page
 
     view = View(output or ("wide" if verbose else None), columns, sort, watch)
     show_list(QUEUES, read, view, client)

@@ -86,11 +86,15 @@ class Page:
         rows: the API's objects, in their order.
         total: how many there are; None for at least one more than `rows`, and the exact number is not known.
         facts: what columns need besides the rows.
+        first: how many of the rows are shown once they are sorted; 0 for all.
+        document: the API's object of a row, where the columns need another one.
     """
 
     rows: Sequence[Any]
     total: int | None = 0
     facts: dict[str, Any] = field(default_factory=dict)
+    first: int = 0
+    document: Callable[[Any], Any] = lambda row: row
 
 
 @dataclass(frozen=True)
@@ -111,12 +115,12 @@ class View:
 
 
 def cut(rows: Sequence[Any], limit: int) -> Page:
-    """The first rows of a list that was read whole.
+    """The first rows, in the order that the person wants, of a list that was read whole.
 
     Args:
         limit: how many at most; 0 for all.
     """
-    return Page(rows[:limit] if limit else rows, len(rows))
+    return Page(rows, len(rows), first=limit)
 
 
 def show_list(listing: Listing, read: Callable[[], Page], view: View, client: Client | None = None) -> None:
@@ -163,9 +167,9 @@ def _columns(listing: Listing, view: View) -> list[Column]:
 
 
 def _print(listing: Listing, columns: Sequence[Column], page: Page, view: View) -> None:
-    rows = in_order(listing, page.rows, view.sort)
+    rows = in_order(listing, page.rows, view.sort)[: page.first or None]
     if view.output in ("json", "yaml"):
-        out.print_data(rows, view.output)
+        out.print_data([page.document(row) for row in rows], view.output)
     elif view.output == "name":
         named = next(column for column in listing.columns if column.kind == "name")
         for row in rows:

@@ -156,7 +156,7 @@ def test_parameters_that_do_not_fit_are_one_line(program, folder):
 
 
 def test_a_name_that_is_none_is_repeated_as_it_was_given(runyard, folder):
-    one_line(runyard("deployment", "run", "", code=1), "no deployment is called ''")
+    one_line(runyard("deployment", "run", "", code=1), "deployment '' not found")
     one_line(runyard("deploy", "flows.py:etl", "-n", "a/b", "-p", "p", code=1), "'a/b': a name has no /")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from runyard.operations.deployments import deployments
+from runyard_cli.shared import output
 
 FLOWS = """
 from prefect import flow
@@ -148,7 +150,7 @@ def test_deployments_are_paused_and_resumed_in_bulk(runyard, deployed):
     assert "runyard schedule resume report/weekly --all" in shown.err
     assert "runyard schedule next" in shown.out
     assert paused() == []
-    assert "No deployments match" in runyard("deployment", "pause", "--pool", "nobody").out
+    assert "No deployments match" in runyard("deployment", "pause", "--tag", "nobody").out
     for wrong in ((), ("nightly", "--all")):
         assert "--all" in runyard("deployment", "pause", *wrong, code=2).err
     assert "did you mean 'etl/nightly'" in runyard("deployment", "pause", "manual", "nightli", code=1).err
@@ -189,3 +191,37 @@ def test_a_run_says_that_no_worker_would_start_it(runyard, deployed):
     runyard("work-pool", "pause", "pool")
     assert "runyard work-pool resume pool" in runyard("deployment", "run", "nightly").err
     assert "is in the past" in runyard("deployment", "run", "nightly", "--start-at", "yesterday", code=1).err
+
+
+def test_a_deployment_that_is_not_found_or_not_clear(runyard, deployed, store):
+    for reference, text in (
+        ("nightli", "deployment 'nightli' not found; did you mean 'etl/nightly'?"),
+        ("zzz", "deployment 'zzz' not found; see: runyard deployment ls"),
+    ):
+        assert text in runyard("deployment", "inspect", reference, code=1).err
+    assert "no deployment exists yet" not in runyard("deployment", "inspect", "-").out
+    newest = runyard("deployment", "ls", "--by-created", "-o", "json").json[0]["id"]
+    assert runyard("deployment", "inspect", "-", "-o", "json").json["id"] == newest
+    unknown = runyard("schedule", "pause", "nightly", "nigt", code=1).err
+    assert "has no schedule 'nigt'; did you mean 'night'?" in unknown
+    assert "work pool 'pol' not found" in runyard("deployment", "pause", "--pool", "pol", code=1).err.replace(
+        '"', "'"
+    )
+    twin = {"owner": "other", "deployments": [{"flow_name": "report", "name": "nightly"}]}
+    store.call(deployments.apply_deployments, deployments.DeploymentsApply.model_validate(twin))
+    twice = runyard("deployment", "inspect", "nightly", code=1).err
+    assert "2 deployments are named 'nightly'; give the flow too: etl/nightly (" in twice
+    runyard("deployment", "delete", "--all", "-y")
+    assert "no deployment exists yet" in runyard("deployment", "inspect", "-", code=1).err
+    assert "No schedules match" in runyard("schedule", "next", "--pool", "pool").err
+
+
+def test_a_long_name_hides_no_other_column(runyard, deployed, monkeypatch):
+    runyard("deploy", "flows.py:report", "-n", "x" * 200, "-p", "pool")
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = runyard("deployment", "ls").out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "NOT_READY" in shown
+    assert "every day at" in shown
+    assert "xxxxxxxx" in shown

@@ -241,7 +241,9 @@ def test_what_is_due_next_of_all_deployments_in_the_zone_of_each(runyard, two):
     assert found[0]["utc"] == "2026-11-30T01:30:00Z"
     tagged = runyard("schedule", "next", *options, "--tag", "prod", "-o", "json").json
     assert {each["schedule"] for each in tagged} == {"night", "early"}
+    runyard("work-pool", "create", "other", "--type", "process")
     assert runyard("schedule", "next", *options, "--pool", "other", "-o", "json").json == []
+    assert "'othr'" in runyard("schedule", "next", "--pool", "othr", code=1).err.replace('"', "'")
     shown = runyard("schedule", "next", "-n", "1", *options)
     assert "1 shown and there are more" in shown.err
     assert len(shown.out.splitlines()) == 1

@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 from runyard_cli.commands.deployment_backfill import backfill
 from runyard_cli.commands.deployment_inspect import inspect
-from runyard_cli.commands.deployment_pause import filters, pausing
+from runyard_cli.commands.deployment_pause import pausing
 from runyard_cli.commands.deployment_run import run
 from runyard_cli.commands.deployment_schedule import schedule
 from runyard_cli.commands.deployment_versions import rollback, versions
 from runyard_cli.shared.app import App
 from runyard_cli.shared.client import body, connect, listed
 from runyard_cli.shared.lists import Column, Listing, Page, View, show_list
+from runyard_cli.shared.lookup import deployment_filters
 from runyard_cli.shared.options import Columns, Limit, ListOutput, Sort, Watch, many, option, words
 from runyard_cli.shared.schedule_texts import first_schedule, next_due, summary
 
@@ -50,7 +51,7 @@ def ls(
     from runyard.operations.deployments.deployments import count_deployments, filter_deployments
 
     client = connect()
-    wanted = filters(tag, pool)
+    wanted = deployment_filters(client, tag, pool)
     if flow:
         wanted["flows"] = {"name": {"any_": flow}}
     if paused is not None:

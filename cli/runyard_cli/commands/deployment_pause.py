@@ -11,7 +11,7 @@ from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.changes import change_each, names
 from runyard_cli.shared.client import body, connect, listed
-from runyard_cli.shared.lookup import find_deployment
+from runyard_cli.shared.lookup import deployment_filters, find_deployment
 from runyard_cli.shared.options import DryRun, Output, Yes, many, option, words
 
 if TYPE_CHECKING:
@@ -189,20 +189,9 @@ def _chosen(
         return list({each.id: each for each in found}.values())
     from runyard.operations.deployments.deployments import filter_deployments
 
-    return list(listed(client, filter_deployments, sort="FLOW_NAME_ASC", **filters(tags, pool)))
-
-
-def filters(tags: list[str], pool: str | None) -> dict[str, Any]:
-    """Filter objects of the API for deployments.
-
-    Args:
-        tags: with all of these.
-        pool: of this work pool; None for any.
-    """
-    found: dict[str, Any] = {"deployments": {"tags": {"all_": tags}}} if tags else {}
-    if pool is not None:
-        found["work_pools"] = {"name": {"any_": [pool]}}
-    return found
+    return list(
+        listed(client, filter_deployments, sort="FLOW_NAME_ASC", **deployment_filters(client, tags, pool))
+    )
 
 
 def _read(client: Client, ids: list[str]) -> list[Any]:

@@ -8,7 +8,7 @@ from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.client import body, connect, listed
 from runyard_cli.shared.lists import Column, Listing, Page, View, show_list
-from runyard_cli.shared.lookup import find_deployment
+from runyard_cli.shared.lookup import deployment_filters, find_deployment
 from runyard_cli.shared.options import (
     Columns,
     Limit,
@@ -48,7 +48,9 @@ def _ls(
     """List schedules, of all deployments or of those named; the one that is due next comes first."""
     client = connect()
     found = [find_deployment(client, reference) for reference in references]
-    filters = filters_of(found, tag, pool, active)
+    filters = deployment_filters(client, tag, pool, [each.id for each in found])
+    if active is not None:
+        filters["schedules"] = {"active": {"eq_": active}}
 
     def read() -> Page:
         from runyard.operations.schedules.all_schedules import count_schedules, filter_schedules
@@ -60,30 +62,6 @@ def _ls(
         return Page(rows, total)
 
     show_list(_listing(found, bool(filters)), read, View(output, columns, sort, watch), client)
-
-
-def filters_of(
-    found: list[Any], tags: list[str], pool: str | None, active: bool | None = None
-) -> dict[str, Any]:
-    """Filter objects of the API for schedules.
-
-    Args:
-        found: of these deployments; empty for all.
-        tags: of deployments with all of these tags.
-        pool: of deployments of this work pool.
-        active: only those that are, or are not, active.
-    """
-    wanted: dict[str, Any] = {}
-    if found:
-        wanted["id"] = {"any_": [each.id for each in found]}
-    if tags:
-        wanted["tags"] = {"all_": tags}
-    filters: dict[str, Any] = {"deployments": wanted} if wanted else {}
-    if pool is not None:
-        filters["work_pools"] = {"name": {"any_": [pool]}}
-    if active is not None:
-        filters["schedules"] = {"active": {"eq_": active}}
-    return filters
 
 
 def deployment_of(schedule: Any) -> str:

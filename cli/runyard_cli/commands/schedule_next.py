@@ -10,7 +10,7 @@ from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.client import body, connect
 from runyard_cli.shared.coercion import whole_number
 from runyard_cli.shared.lists import Column, Listing, Page, View, show_list
-from runyard_cli.shared.lookup import find_deployment
+from runyard_cli.shared.lookup import deployment_filters, find_deployment
 from runyard_cli.shared.next_times import NextTime, of_deployments, of_spec
 from runyard_cli.shared.options import many, option, words
 from runyard_cli.shared.schedule_texts import zone_of
@@ -95,7 +95,7 @@ def _next_(
     start, end = _range(after, until, shown_in or _only_zone(found))
     for each in found:
         _tell(each, everything, start)
-    filters = _filters(found, tag, pool)
+    filters = deployment_filters(client, tag, pool, [each.id for each in found])
     if found and not everything:
         filters["schedules"] = {"active": {"eq_": True}}
     rows = of_deployments(client, start, end, most + 1, tz, paused=everything or bool(found), **filters)
@@ -124,19 +124,6 @@ def _range(after: str | None, until: str | None, zone: ZoneInfo | None) -> tuple
             f"({absolute(start, zone)})"
         )
     return start, end
-
-
-def _filters(found: list[Any], tags: list[str], pool: str | None) -> dict[str, Any]:
-    """Filter objects of the API for deployments that are named, and those with tags and in a pool."""
-    wanted: dict[str, Any] = {}
-    if found:
-        wanted["id"] = {"any_": [each.id for each in found]}
-    if tags:
-        wanted["tags"] = {"all_": tags}
-    filters: dict[str, Any] = {"deployments": wanted} if wanted else {}
-    if pool is not None:
-        filters["work_pools"] = {"name": {"any_": [pool]}}
-    return filters
 
 
 def _tell(found: Any, everything: bool, start: datetime) -> None:
@@ -180,9 +167,10 @@ def _nothing(client: Client, found: list[Any], filters: dict[str, Any], end: dat
 
     count = client.call(count_schedules, body=body(count_schedules, **filters))
     if not count:
-        which = " of these deployments" if filters else ""
+        if filters:
+            return "No schedules match; see all: runyard schedule ls"
         return (
-            f"No schedules{which}; add one: "
+            "No schedules; add one: "
             "runyard deployment schedule create DEPLOYMENT --cron '0 6 * * *' --timezone Europe/Berlin"
         )
     when = " in this time" if end else ""

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from runyard.base.quoting import command_of
 from runyard.base.texts import counted
 
-from runyard_cli.commands.schedule_list import choose, deployment_of, filters_of
+from runyard_cli.commands.schedule_list import choose, deployment_of
 from runyard_cli.shared import output as out
 from runyard_cli.shared import times
 from runyard_cli.shared.app import App, WrongUsage
 from runyard_cli.shared.changes import change_each, names
 from runyard_cli.shared.client import body, connect, listed
-from runyard_cli.shared.lookup import find_deployment, find_schedules
+from runyard_cli.shared.lookup import deployment_filters, find_deployment, find_schedules
 from runyard_cli.shared.options import DryRun, Output, Yes, argument, many, option
 from runyard_cli.shared.schedule_texts import describe_schedule, zone_of
 
@@ -88,7 +88,9 @@ def _set_active(
     client = connect()
     found = [] if reference is None else [find_deployment(client, reference)]
     choose(found, everything, tags, pool, key)
-    chosen = _chosen(client, found, key, everything, filters_of(found, tags, pool))
+    chosen = _chosen(
+        client, found, key, everything, deployment_filters(client, tags, pool, [each.id for each in found])
+    )
     changed = [each for each in chosen if each.active != active]
     if dry_run:
         _plan(changed, active, output)

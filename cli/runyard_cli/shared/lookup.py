@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runyard.base.quoting import command_of
+
 from runyard_cli.shared.app import WrongUsage
 from runyard_cli.shared.client import listed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from runyard.client import Client
 
 _SHORTEST_BEGINNING = 4
@@ -48,9 +52,15 @@ def find_schedules(found: Any, key: str | None) -> list[Any]:
         each for each in found.schedules if len(key) >= _SHORTEST_BEGINNING and each.id.startswith(key)
     ]
     if not matches:
-        raise NotFound(f"deployment '{found.name}' has no schedule '{key}'")
+        from runyard.base.suggestions import did_you_mean
+
+        known = [each.slug for each in found.schedules if each.slug]
+        command = command_of("runyard schedule ls", f"{found.flow_name}/{found.name}")
+        hint = did_you_mean(key, known, otherwise=f"see: {command}")
+        raise NotFound(f"deployment '{found.name}' has no schedule {key!r}{hint}")
     if len(matches) > 1:
-        raise Conflict(f"'{key}' is the beginning of {', '.join(each.id for each in matches)}")
+        ids = ", ".join(each.id for each in matches)
+        raise Conflict(f"the ids of {len(matches)} schedules begin with {key!r}; give more of the id: {ids}")
     return matches
 
 
@@ -66,6 +76,36 @@ def find_task_run(client: Client, reference: str) -> Any:
     from runyard.operations.task_runs import task_runs
 
     return client.call(task_runs.find_task_run, reference=reference)
+
+
+def deployment_filters(
+    client: Client,
+    tags: Sequence[str] = (),
+    pool: str | None = None,
+    ids: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Filter objects of the API for deployments, and for what belongs to them.
+
+    Args:
+        client: where the pool is.
+        tags: deployments with all of these.
+        pool: deployments of this work pool.
+        ids: these deployments.
+
+    Raises:
+        NotFound: the work pool is not found.
+    """
+    wanted: dict[str, Any] = {}
+    if ids:
+        wanted["id"] = {"any_": list(ids)}
+    if tags:
+        wanted["tags"] = {"all_": list(tags)}
+    filters: dict[str, Any] = {"deployments": wanted} if wanted else {}
+    if pool is not None:
+        from runyard.operations.work_pools.work_pools import read_work_pool
+
+        filters["work_pools"] = {"name": {"any_": [client.call(read_work_pool, pool).name]}}
+    return filters
 
 
 def flow_names(client: Client, flow_ids: set[str]) -> dict[str, str]:

@@ -42,7 +42,7 @@ def deployment_row(tx: Transaction, deployment_id: str) -> Row:
     """
     row = tx.one("SELECT * FROM deployments WHERE id = :id", {"id": deployment_id})
     if row is None:
-        raise NotFound(f"no deployment has the id {deployment_id}; see `runyard deployment ls`")
+        raise NotFound(f"deployment {deployment_id} not found; see: runyard deployment ls")
     return row
 
 

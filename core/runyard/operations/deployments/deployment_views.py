@@ -88,5 +88,5 @@ def one(tx: Transaction, deployment_id: str) -> Deployment:
     """
     found = select(tx, "d.id = :id", {"id": deployment_id})
     if not found:
-        raise NotFound(f"no deployment has the id {deployment_id}; see `runyard deployment ls`")
+        raise NotFound(f"deployment {deployment_id} not found; see: runyard deployment ls")
     return found[0]

@@ -18,7 +18,7 @@ from runyard.operations.deployments.deployment_shapes import (
 )
 from runyard.operations.filters import query
 from runyard.operations.operation import Answer, operation
-from runyard.operations.references import id_bounds
+from runyard.operations.references import LAST, id_bounds
 from runyard.operations.schedules import next_due
 from runyard.operations.schemas import Filter, Listing
 from runyard.store.database import Transaction
@@ -55,7 +55,7 @@ def create_deployment(tx: Transaction, body: DeploymentCreate) -> Answer[Deploym
         ParameterError: parameters or job variables are invalid.
     """
     if tx.value("SELECT id FROM flows WHERE id = :id", {"id": body.flow_id}) is None:
-        raise NotFound(f"no flow has the id {body.flow_id}")
+        raise NotFound(f"flow {body.flow_id} not found")
     saved = save(tx, body.flow_id, body.name, body, None)
     if body.schedules is not None:
         schedule_sync.replace(tx, saved.row, body.schedules)
@@ -92,24 +92,37 @@ def read_deployment_by_name(tx: Transaction, flow_name: str, deployment_name: st
 def find_deployment(tx: Transaction, reference: str = "") -> Deployment:
     """Find a deployment by `flow/name`, its id, the beginning of its id (4 or more characters) or its name.
 
+    `-` is the deployment that was created last.
+
     Raises:
         NotFound: no deployment matches. The message suggests one with a similar name.
         Conflict: several deployments match. The message lists them.
     """
+    if reference == LAST:
+        newest = tx.value("SELECT id FROM deployments ORDER BY created DESC, id DESC LIMIT 1")
+        if newest is None:
+            raise NotFound("no deployment exists yet")
+        return deployment_views.one(tx, str(newest))
     found = deployment_views.select(
         tx, "df.name || '/' || d.name = :reference OR d.id = :reference", {"reference": reference}
     )
+    by_name = False
     if not found:
+        by_name = True
         found = deployment_views.select(tx, "d.name = :reference", {"reference": reference})
     bounds = None if found else id_bounds(reference.lower())
     if bounds is not None:
+        by_name = False
         values = {"low": bounds[0], "high": bounds[1]}
         found = deployment_views.select(tx, "d.id BETWEEN :low AND :high", values)
     if not found:
         raise NotFound(_not_found(tx, reference))
     if len(found) > 1:
         names = ", ".join(f"{item.flow_name}/{item.name} ({item.id})" for item in found[:5])
-        raise Conflict(f"{reference!r} may be any of {names}; say which one")
+        what = f"{len(found)} deployments are named {reference!r}; give the flow too"
+        if not by_name:
+            what = f"the ids of {len(found)} deployments begin with {reference!r}; give more of the id"
+        raise Conflict(f"{what}: {names}")
     return found[0]
 
 
@@ -121,8 +134,8 @@ def _not_found(tx: Transaction, reference: str) -> str:
     known = {row["name"]: row["name"] for row in rows}
     known.update({name.rpartition("/")[2]: name for name in known if "/" not in reference})
     close = closest(reference, known)
-    hint = f"did you mean {known[close]!r}?" if close else "see `runyard deployment ls`"
-    return f"no deployment is called {reference!r}; {hint}"
+    hint = f"did you mean {known[close]!r}?" if close else "see: runyard deployment ls"
+    return f"deployment {reference!r} not found; {hint}"
 
 
 @operation("PATCH", "/deployments/{deployment_id}", status=204, prepare=next_due.prepare_deployment)

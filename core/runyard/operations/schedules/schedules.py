@@ -332,7 +332,7 @@ def _refuse_taken_slug(tx: Transaction, deployment_id: str, slug: str | None, ow
         {"id": deployment_id, "slug": slug},
     )
     if found is not None and found != own_id:
-        raise Conflict(f"the deployment has a schedule with the slug {slug!r} already")
+        raise Conflict(f"the deployment already has a schedule with the slug {slug!r}")
 
 
 def _check_parameters(deployment: Row, parameters: dict[str, Any]) -> None:
@@ -346,7 +346,7 @@ def _check_parameters(deployment: Row, parameters: dict[str, Any]) -> None:
 def _deployment(tx: Transaction, deployment_id: str) -> Row:
     row = tx.one("SELECT * FROM deployments WHERE id = :id", {"id": deployment_id})
     if row is None:
-        raise NotFound(f"no deployment has the id {deployment_id}; see `runyard deployment ls`")
+        raise NotFound(f"deployment {deployment_id} not found; see: runyard deployment ls")
     return row
 
 
@@ -356,5 +356,5 @@ def _schedule(tx: Transaction, deployment_id: str, schedule_id: str) -> Row:
         {"id": schedule_id, "deployment_id": deployment_id},
     )
     if row is None:
-        raise NotFound(f"the deployment has no schedule {schedule_id}; see `runyard deployment schedule ls`")
+        raise NotFound(f"schedule {schedule_id} not found; see: runyard schedule ls")
     return row

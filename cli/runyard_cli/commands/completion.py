@@ -71,11 +71,10 @@ def _install(shell: str, script: str) -> tuple[str, str]:
 def _script(shell: str) -> str:
     """Typer's script for a shell."""
     from typer.completion import get_completion_inspect_parameters, shell_complete
-
-    from runyard_cli.main import cli
+    from typer.core import TyperCommand
 
     get_completion_inspect_parameters()  # registers the shells
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        shell_complete(cli, {}, "runyard", VARIABLE, f"source_{shell}")
+        shell_complete(TyperCommand("runyard"), {}, "runyard", VARIABLE, f"source_{shell}")
     return printed.getvalue().strip() + "\n"

@@ -60,6 +60,21 @@ def test_input_goes_through(shell):
     assert (code, out) == (0, "[]\n")
 
 
+def test_it_completes_like_runyard(shell):
+    if shell.name == "zsh":
+        pytest.skip("zsh completes only on a terminal")
+    lines = {
+        "bash": 'eval "$(runyard completion bash)"\neval "$(runyard alias bash)"\n'
+        "COMP_WORDS=(prefect wor); COMP_CWORD=1; COMP_LINE='prefect wor'; COMP_POINT=11\n"
+        'entry=$(complete -p prefect); entry=${entry##*-F }; "${entry%% *}" prefect wor prefect\n'
+        'printf "%s\\n" "${COMPREPLY[@]}"',
+        "fish": 'runyard completion fish | source\ncomplete -C "prefect wor"',
+    }
+    code, out, _ = shell(lines[shell.name])
+    names = {line.split("\t")[0].strip() for line in out.splitlines()}
+    assert (code, names) == (0, {"work-pool", "work-queue", "worker"})
+
+
 def test_it_can_be_undone(shell):
     undo = {"bash": "unset -f prefect", "zsh": "unfunction prefect", "fish": "functions --erase prefect"}
     assert shell(f"{undo[shell.name]}\nprefect")[:2] == (0, "another program\n")

@@ -101,6 +101,17 @@ def test_three_questions_and_a_worker(runyard, folder):
     assert terminal.interrupt() == 0
 
 
+def test_without_an_api_the_files_are_written(folder, monkeypatch):
+    monkeypatch.setenv("RUNYARD_API_URL", "http://127.0.0.1:9/api")
+    terminal = Terminal("init", "--recipe", "local", "--no-deploy")
+    terminal.until("no API answers at http://127.0.0.1:9/api")
+    terminal.until("In which work pool do they run? [default-agent-pool]")
+    terminal.type("")
+    terminal.until("Next: runyard deploy --all")
+    assert terminal.end() == 0
+    assert (folder / "prefect.yaml").exists()
+
+
 def test_each_question_may_be_refused(runyard, folder):
     runyard("work-pool", "create", "first", "--type", "process")
     terminal = Terminal("init", "--recipe", "local")

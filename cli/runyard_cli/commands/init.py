@@ -115,12 +115,16 @@ def _ask_recipe(recipes: dict[str, Recipe], suited: Recipe) -> Recipe:
 
 def _ask_pool(recipe: Recipe) -> str:
     """The work pool that a person names; it is created later, if it is missing."""
+    from runyard.base.errors import RunyardError
     from runyard.operations.schemas import check_name
     from runyard.operations.work_pools.list_work_pools import list_work_pools
 
-    known = [
-        str(each["name"]) for each in connect().call(list_work_pools) if each["type"] == recipe.pool_type
-    ]
+    try:
+        pools = connect().call(list_work_pools)
+    except RunyardError as error:
+        out.progress(str(error))  # the files can be written all the same
+        pools = []
+    known = [str(each["name"]) for each in pools if each["type"] == recipe.pool_type]
     default = recipe.default_pool if recipe.default_pool in known or not known else known[0]
     if known:
         out.say(f"  There are: {', '.join(known[:8])}. Another name creates a pool.")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from runyard.operations.deployments.deployment_shapes import DeploymentApply
 
 # The job variables of other types of pools mean nothing to a process.
+_LONGEST = 240  # of the original's name
 _JOB_VARIABLES = ("env", "environment", "python")
 
 
@@ -179,7 +180,7 @@ def _copy(
         )
     variables = {name: value for name, value in (each.job_variables or {}).items() if _is_kept(name)}
     changes: dict[str, Any] = {
-        "name": f"{each.name}-{wanted.pool}",
+        "name": f"{each.name[:_LONGEST]}-{wanted.pool}",
         "work_pool_name": wanted.pool,
         "work_queue_name": None,
         "job_variables": variables,

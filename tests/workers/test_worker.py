@@ -339,7 +339,7 @@ def test_what_is_due_is_judged_by_the_clock_of_the_database(home, hours):
     there = clock.now() + timedelta(hours=hours)
     told = claim_flow_runs.NextDue(due=there + timedelta(seconds=5), now=there)
     client = SimpleNamespace(call=lambda *_arguments, **_fields: told)
-    options = SimpleNamespace(pool="p", work_queues=(), name="w", run_once=False)
+    options = SimpleNamespace(pool="p", work_queues=(), name="w", run_once=False, schedules=True)
     worker = loop.Worker(client, SimpleNamespace(running={}, logs=[]), SimpleNamespace(), options, print)
     with worker._stopping_by:
         worker._next_due = worker._due_after_this()

@@ -73,6 +73,28 @@ def test_cancel_by_filter_shows_counts_and_does_it(runyard, make):
     assert (told["count"], [run["state_name"] for run in told["runs"]]) == (1, ["Cancelled"])
 
 
+def test_an_empty_list_says_why(runyard, make):
+    assert (
+        runyard("flow-run", "ls").err == "No flow runs; start one with: runyard deployment run DEPLOYMENT\n"
+    )
+    assert runyard("flow-run", "ls", "--tag", "x").err == "No flow runs match.\n"
+    assert "Unknown state 'Lat'; did you mean 'Late'?" in runyard("flow-run", "ls", "--state", "Lat").err
+    assert "Unknown state 'Lat'; did you mean" in runyard("flow-run", "cancel", "--state", "Lat").err
+
+
+def test_the_runs_of_a_deployment_by_their_start(runyard, make):
+    names = [make()["name"] for _ in range(3)]
+    later = make("--start-in", "1h")["name"]
+    newest_first = [later, *names[::-1]]
+    for options in ((), ("--deployment", "daily"), ("--flow-name", "etl"), ("--sort", "-start")):
+        assert runyard("flow-run", "ls", *options, "-o", "name").out.split() == newest_first
+    shown = runyard("flow-run", "ls", "--deployment", "daily", "-l", 2, "-o", "name")
+    assert shown.out.split() == newest_first[:2]
+    assert shown.err == "2 shown and there are more; --limit 0 shows all.\n"
+    assert runyard("flow-run", "ls", "--sort", "name", "-o", "name").out.split() == sorted(newest_first)
+    assert runyard("flow-run", "ls", "--sort", "took", "-l", 1, "-o", "name").out != ""
+
+
 def test_a_filter_by_age(runyard, make):
     make()
     assert (

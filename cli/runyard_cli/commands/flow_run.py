@@ -42,10 +42,11 @@ _SORTS = {
     "name": "NAME_ASC",
     "-name": "NAME_DESC",
 }
+_EXPECTED = "EXPECTED_START_TIME_DESC"
 _SORTED_HERE = 5_000
 
 
-def _listing(state: list[str], flows: dict[str, str], deployments: dict[str, str]) -> Listing:
+def _listing(empty: str, flows: dict[str, str], deployments: dict[str, str]) -> Listing:
     return Listing(
         "Flow runs",
         (
@@ -62,7 +63,7 @@ def _listing(state: list[str], flows: dict[str, str], deployments: dict[str, str
             Column("Tries", lambda run: run.run_count, wide=True),
             Column("ID", lambda run: run.id, "id"),
         ),
-        no_runs("flow runs", state),
+        empty,
     )
 
 
@@ -110,7 +111,8 @@ def ls(
     order = _SORTS.get(sort)
     flows: dict[str, str] = {}
     deployments: dict[str, str] = {}
-    listing = _listing(state, flows, deployments)
+    empty = no_runs("flow runs", state, bool(wanted), "runyard deployment run DEPLOYMENT")
+    listing = _listing(empty, flows, deployments)
 
     def read() -> Page:
         most = limit if order else _SORTED_HERE
@@ -118,11 +120,14 @@ def ls(
             client,
             flow_runs.filter_flow_runs,
             limit=most + 1 if most else None,
-            sort=order or _SORTS[None],
+            # The runs of a flow or a deployment are indexed by their expected start, nearly the same.
+            sort=_EXPECTED if sort is None and (deployment or flow_name) else order or _SORTS[None],
             **fields,
         )
         runs = list(islice(found, most or None))
         total = None if next(found, None) else len(runs)
+        if sort is None:
+            runs.sort(key=lambda run: started(run) or run.created, reverse=True)
         if order:
             return Page(runs, total)
         return Page(in_order(listing, runs, sort)[: limit or None], total)

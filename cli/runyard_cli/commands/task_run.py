@@ -50,7 +50,7 @@ def _task(run: Any) -> str:
     return str(run.task_key).rpartition(".")[2].partition("-")[0]
 
 
-def _listing(state: list[str]) -> Listing:
+def _listing(empty: str) -> Listing:
     return Listing(
         "Task runs",
         (
@@ -65,7 +65,7 @@ def _listing(state: list[str]) -> Listing:
             Column("Flow run", lambda run: run.flow_run_id, wide=True),
             Column("ID", lambda run: run.id, "id"),
         ),
-        no_runs("task runs", state),
+        empty,
     )
 
 
@@ -98,7 +98,8 @@ def ls(
     if task_run_name:
         criteria["name"] = {"any_": list(task_run_name)}
     fields: dict[str, Any] = {"task_runs": criteria} if criteria else {}
-    order, listing = _SORTS.get(sort), _listing(state)
+    order = _SORTS.get(sort)
+    listing = _listing(no_runs("task runs", state, bool(criteria), "runyard deployment run DEPLOYMENT"))
 
     def read() -> Page:
         most = limit if order else _SORTED_HERE

@@ -11,6 +11,7 @@ from runyard.base.texts import counted
 from runyard_cli.shared import output as out
 from runyard_cli.shared.app import WrongUsage
 from runyard_cli.shared.client import body, listed
+from runyard_cli.shared.run_lists import unknown_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +57,10 @@ def change_all(
 
     fields = {"action": action, **chosen.fields(client)}
     told = client.call(bulk_changes.count_bulk_change, body(bulk_changes.count_bulk_change, **fields))
+    if not (told.count or told.left_out or told.unknown_code):
+        unknown = unknown_state(chosen.state)
+        if unknown:
+            out.progress(unknown)
     if dry_run:
         _show_plan(client, action, told, fields, output)
         return 0

@@ -61,12 +61,26 @@ def _state_name(name: str) -> str:
     return known.get(name.lower(), name)
 
 
-def no_runs(what: str, states: list[str]) -> str:
-    """What an empty list says: a misspelt state would hide every run, and code may make names of its own."""
+def unknown_state(states: list[str]) -> str | None:
+    """What to say of a misspelt state, which would hide every run; code may make names of its own, too."""
     for name in states:
         if _state_name(name) not in _NAMES:
-            return f"No {what}; unknown state {name!r}{did_you_mean(name, _NAMES)}"
-    return f"No {what}."
+            return f"Unknown state {name!r}{did_you_mean(name, _NAMES) or '.'}"
+    return None
+
+
+def no_runs(what: str, states: list[str], filtered: bool, first: str) -> str:
+    """What an empty list says.
+
+    Args:
+        what: `flow runs` or `task runs`.
+        states: the states that the list is of.
+        filtered: whether it leaves out any run.
+        first: the command that makes the first run.
+    """
+    if unknown := unknown_state(states):
+        return f"No {what}. {unknown}"
+    return f"No {what} match." if filtered else f"No {what}; start one with: {first}"
 
 
 def started(run: Any) -> Any:

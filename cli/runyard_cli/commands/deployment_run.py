@@ -88,9 +88,9 @@ def _run(
     made, name = answer.flow_run, answer.deployment
     for warning in job_variable_warnings.warnings(name, fields.get("job_variables") or {}):
         out.progress(warning)
-    if output:
+    if output and not watch:
         out.print_data(made, output)
-    else:
+    elif not output:
         out.done(f"Created flow run '{made.name}' of '{name}'.")
         out.facts(
             [
@@ -102,7 +102,7 @@ def _run(
         )
         _warn_of_pool(client, made)
     if watch:
-        context.exit(watched(client, made, watch_timeout))
+        context.exit(watched(client, made, watch_timeout, output))
     if output:
         return
     if due:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tarfile
@@ -194,7 +195,6 @@ def test_a_database_in_use_is_not_replaced(runyard, home, saved):
     runyard("database", "restore", saved, "--yes")
     mode = runyard("database", "check")  # and it is again in the mode in which readers never wait
     assert "not damaged" in mode.out
-    import sqlite3
 
     with sqlite3.connect(home / "runyard.db") as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -221,7 +221,6 @@ def test_large_results_come_with_it(runyard, home, tmp_path, another, program, m
 
 @pytest.mark.parametrize("kind", ["text", "foreign", "cut", "itself", "missing", "newer"])
 def test_what_is_no_backup_is_refused(runyard, home, saved, tmp_path, kind):
-    import sqlite3
 
     bad = {"itself": home / "runyard.db", "missing": tmp_path / "none.db"}.get(kind, tmp_path / "bad.db")
     if kind == "text":
@@ -249,3 +248,27 @@ def test_with_an_api_the_database_is_the_servers(runyard, home, monkeypatch, com
     told = runyard("database", *command, code=1).err
     assert "belongs to the server at http://me:********@127.0.0.1:9/api" in told
     assert not home.exists()
+
+
+def test_a_restore_that_fails_changes_nothing(runyard, program, home, saved):
+    key = (home / "secret.key").read_text()
+    store._databases.pop(f"sqlite:///{home}/runyard.db").close()
+    (home / "secret.key").unlink()
+    (home / "secret.key").mkdir()
+    assert "cannot be read" in program("database", "restore", saved, "--yes", code=1).err
+    assert "cannot be decrypted" in program("database", "backup", saved, "--overwrite", "--no-key").err
+    (home / "secret.key").rmdir()
+    (home / "secret.key").write_text(key)
+    with sqlite3.connect(home / "runyard.db") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+    assert CLEAR in program("secret", "inspect", "mine", "--show").out
+    assert not [name for name in names(home) if "restore" in name or "partial" in name]
+
+
+def test_results_of_a_backup_that_are_damaged_change_nothing(runyard, program, home, saved):
+    store._databases.pop(f"sqlite:///{home}/runyard.db").close()
+    saved.with_name("copy.db.results.tar").write_text("no tar")
+    assert "copy.db.results.tar is damaged" in program("database", "restore", saved, "--yes", code=1).err
+    assert CLEAR in program("secret", "inspect", "mine", "--show").out
+    assert "runyard.db.before" not in " ".join(names(home))

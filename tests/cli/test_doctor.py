@@ -117,6 +117,7 @@ def test_a_key_that_others_may_read(runyard, home):
 def test_an_api_that_does_not_answer(runyard, home, monkeypatch):
     monkeypatch.setenv("RUNYARD_API_URL", "http://127.0.0.1:9/api")
     assert "http://127.0.0.1:9/api" in found(runyard, code=1)["API"]["text"]
+    assert list(found(runyard, code=1)) == ["API"]
 
 
 def test_a_wrong_setting(runyard, home, monkeypatch):

@@ -54,7 +54,11 @@ def _doctor(context: typer.Context, output: Output = None) -> None:
 
     Nothing is changed. The exit code is 1 if there is a problem, else 0, also with warnings.
     """
-    found = [check for look in _LOOKS for check in _guarded(look)]
+    found: list[Check] = []
+    for look in _LOOKS:
+        # One cause, such as an API that does not answer, may fail several looks.
+        texts = {check.text for check in found}
+        found += [check for check in _guarded(look) if check.text not in texts]
     if output:
         out.print_data([check._asdict() for check in found], output)
     else:

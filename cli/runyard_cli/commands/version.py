@@ -44,5 +44,7 @@ def _version(output: Output = None) -> None:
     if output:
         out.print_data(facts, output)
         return
+    if facts["api_url"]:
+        facts["database"] = None  # of this machine, which commands do not use
     also = ", ".join(f"{name} {number}" for name, number in installed.items())
     out.facts((out.heading(name), also if name == "installed" else value) for name, value in facts.items())

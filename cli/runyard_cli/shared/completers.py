@@ -40,9 +40,11 @@ _ARGUMENTS: dict[str, tuple[str | None, ...]] = {
     "block type": ("block-types",),
     "concurrency-limit": ("tag-limits", None),
     "concurrency-limit create": (None,),
+    "config get": ("settings",),
     "config set": ("assignments",),
     "config unset": ("settings",),
     "database backup": ("files",),
+    "database restore": ("files",),
     "deploy": ("entrypoints",),
     "deployment": ("deployments",),
     "deployment schedule": ("deployments", "schedules"),
@@ -95,6 +97,8 @@ _OPTIONS = {
 }
 # Where an option means something else in one command, or is free text elsewhere.
 _OPTIONS_OF = {
+    ("block ls", "--type"): "block-types",
+    ("database restore", "--key"): "files",
     ("deploy", "--name"): "declared",
     ("deployment backfill", "--param"): "parameters",
     ("deployment backfill", "--schedule"): "schedules",

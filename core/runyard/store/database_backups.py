@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from runyard import settings
 from runyard.base import private_files
-from runyard.base.errors import DatabaseReadOnly, InvalidInput
+from runyard.base.errors import DatabaseReadOnly, InvalidInput, SettingError
 from runyard.base.quoting import PATH, quoted
 from runyard.base.url_passwords import hidden
 from runyard.settings import encryption
@@ -64,7 +64,6 @@ def backup(target: str, overwrite: bool = False, with_key: bool = True, with_res
         Conflict: a file exists.
         InvalidInput: this kind of database cannot be copied, or `target` is a file that Runyard needs,
             or exists and is not a regular file.
-        SettingError: the key file cannot be read.
         StoreError: the database cannot be read, or the copy cannot be written.
     """
     url = backup_files.own_url()
@@ -119,9 +118,14 @@ def backup(target: str, overwrite: bool = False, with_key: bool = True, with_res
 
 
 def _key_for(tokens: list[str]) -> list[str]:
-    """The keys that decrypt these tokens; empty if there are none, or they do not."""
-    found = encryption.present_keys()
-    return found if tokens and encryption.opens(found, tokens) else []
+    """The keys that decrypt these tokens; empty if there are none, or they do not, or cannot be read."""
+    if not tokens:
+        return []
+    try:
+        found = encryption.present_keys()
+    except SettingError:  # the data is worth a backup all the same
+        return []
+    return found if encryption.opens(found, tokens) else []
 
 
 def _pack(files: list[str], target: str) -> None:

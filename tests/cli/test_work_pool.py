@@ -366,3 +366,17 @@ def test_a_pool_shows_the_job_variables_that_are_its_own(runyard, tmp_path):
     # A type that Runyard does not know has no values of its own.
     runyard("work-pool", "create", "other", "-t", "mine")
     assert runyard("work-pool", "inspect", "other").out.startswith("Work pool other")
+
+
+def test_a_pool_shows_the_workers_that_are_online_and_counts_the_others(runyard, store, pool):
+    from runyard.operations.work_pools import workers
+
+    for name, stopped in (("here", False), ("gone", True), ("left", True)):
+        body = workers.WorkerHeartbeat(name=name, concurrency_limit=2, stopped=stopped)
+        store.call(workers.heartbeat_worker, "mine", body=body)
+    shown = runyard("work-pool", "inspect", "mine").out
+    assert re.search(
+        r"\nWorkers\n  here  ✓ ONLINE  0 of 2 in use  (now|\d+ \w+ ago)\n"
+        r"  2 offline: runyard worker ls --pool mine\n",
+        shown,
+    ), shown

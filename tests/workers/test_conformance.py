@@ -46,6 +46,7 @@ def nests():
 
 @flow(name="work")
 def fails():
+    print("a\\x1b[2J\\x1b[31mb\\x1b[0m")
     raise ValueError("on purpose")
 """
 
@@ -73,6 +74,10 @@ def test_a_flow_that_fails_is_no_crash(yard):
     assert yard.worker(run_once=True).wait(120) == 0
     assert yard.state(run).type == "FAILED"
     assert "on purpose" in yard.state(run).message
+    # Its output is stored as it is; a terminal gets no control characters of it but colours.
+    assert "a\x1b[2J\x1b[31mb\x1b[0m" in printed(yard, run)
+    assert "\na\\x1b[2J\x1b[31mb\x1b[0m\n" in yard.said()
+    assert "finished: Failed" in yard.said()
 
 
 @pytest.mark.parametrize("stubborn", [False, True])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from runyard.base.quoting import command_of
-from runyard.base.texts import counted
 
 from runyard_cli.shared import output as out
 from runyard_cli.shared import times
@@ -24,9 +23,6 @@ from runyard_cli.shared.options import (
     argument,
     option,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 work_pool_show = App()
 
@@ -105,8 +101,8 @@ def inspect(name: Annotated[str, argument("NAME")], output: Output = None) -> No
     sections = [
         Section("Pool", facts),
         Section("Queues", lines=_queue_lines(client.call(list_work_queues, pool=pool.name, limit=ALL))),
-        Section("Workers", lines=_worker_lines(workers)),
-        Section("Next runs", lines=coming_lines(coming.runs)),
+        Section("Workers", lines=_worker_lines(pool.name, workers)),
+        Section("Next runs", lines=coming_lines(coming)),
         Section("Job variables", data=_own_values(pool.type, pool.base_job_template)),
     ]
     show_details(f"Work pool {pool.name}", sections, pool.status)
@@ -118,20 +114,21 @@ def inspect(name: Annotated[str, argument("NAME")], output: Output = None) -> No
         out.hint(f"No worker is online; start one with: {worker_command(pool.name, pool.type)}")
 
 
-def coming_lines(runs: Sequence[Any]) -> list[str]:
+def coming_lines(coming: Any) -> list[str]:
     """Runs that start later: when, what, and the absolute time in their schedule's zone.
 
     Args:
-        runs: of `read_coming_runs`.
+        coming: what `read_coming_runs` returns.
     """
+    now = coming.now
     return aligned(
         [
-            times.relative(run.due),
+            times.relative(run.due) if run.due > now else f"due {times.relative(run.due)}",
             f"{run.flow_name}/{run.deployment_name}" if run.deployment_name else run.flow_name,
             times.absolute(run.due, run.timezone),
             run.name,
         ]
-        for run in runs
+        for run in coming.runs
     )
 
 
@@ -148,18 +145,24 @@ def _queue_lines(queues: list[dict[str, Any]]) -> list[str]:
     )
 
 
-def _worker_lines(workers: list[dict[str, Any]]) -> list[str]:
+def _worker_lines(pool: str, workers: list[dict[str, Any]]) -> list[str]:
+    """The workers that are online, and how many others there are."""
+    online = [worker for worker in workers if worker["status"] == "ONLINE"]
     lines = aligned(
         [
             worker["name"],
             out.state_sign(worker["status"])[0],
             f"{of_limit(worker['active_slots'], worker['concurrency_limit'])} in use",
-            f"last heartbeat {times.relative(moment(worker['last_heartbeat']))}",
+            times.relative(moment(worker["last_heartbeat"])),
         ]
-        for worker in workers[:_WORKERS]
+        for worker in online[:_WORKERS]
     )
-    left = len(workers) - len(lines)
-    return [*lines, f"and {counted(left, 'worker')} more: runyard worker ls"] if left > 0 else lines
+    more, offline = len(online) - len(lines), len(workers) - len(online)
+    left = [f"{more} more online" if more else "", f"{offline} offline" if offline else ""]
+    if more or offline:
+        see = command_of("runyard worker ls --pool", pool)
+        lines.append(f"{' and '.join(filter(None, left))}: {see}")
+    return lines
 
 
 def _own_values(kind: str, template: dict[str, Any]) -> dict[str, Any]:

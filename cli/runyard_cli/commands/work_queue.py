@@ -204,7 +204,7 @@ def inspect(name: Annotated[str, argument("NAME")], pool: Pool = None, output: O
     ]
     sections = [
         Section("Queue", facts),
-        Section("Next runs", lines=coming_lines(coming.runs)),
+        Section("Next runs", lines=coming_lines(coming)),
     ]
     show_details(f"Work queue {where}/{queue.name}", sections, queue.status)
     if queue.is_paused:

@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runyard import settings
-from runyard.base.texts import counted
+from runyard.base.texts import counted, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -268,7 +268,7 @@ def is_screen() -> bool:
 
 def show(line: str) -> None:
     """Print one line on stdout."""
-    write("stdout", f"{line}\n")
+    write("stdout", f"{visible(line)}\n")
 
 
 def say_to_terminal(level: str, text: str) -> None:
@@ -277,7 +277,7 @@ def say_to_terminal(level: str, text: str) -> None:
         return
     moment = time.time()
     stamp = time.strftime("%H:%M:%S", time.localtime(moment))
-    line = f"{stamp}.{int(moment % 1 * 1000):03d} | {level:<7} | runyard.worker - {text}\n"
+    line = f"{stamp}.{int(moment % 1 * 1000):03d} | {level:<7} | runyard.worker - {visible(text)}\n"
     write("stderr", line)
 
 

@@ -7,6 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from runyard.base.texts import visible
 from runyard.workers import terminal
 from runyard.workers.jobs import marked_lines
 from runyard.workers.process.process_constants import HOOK_SECONDS
@@ -100,7 +101,7 @@ class JobRun(WatchedRun):
         if kept:
             self._output.keep(stream, kept, moments)
         if seen and self._echo:
-            terminal.write(stream, "".join(f"{line}\n" for line in seen))
+            terminal.write(stream, "".join(f"{visible(line, colours=True)}\n" for line in seen))
 
     def close_ends(self) -> None:
         """Close the write ends of the pipes; called by the writing thread."""

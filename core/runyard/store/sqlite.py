@@ -135,11 +135,14 @@ class SQLiteTransaction:
 
     def all(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
         """The rows as dicts."""
-        return self._run(sql, values).fetchall()
+        cursor = self._run(sql, values)
+        cursor.row_factory = None  # `as_dict` would make the names for each row again
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def one(self, sql: str, values: Mapping[str, Any] | None = None) -> Row | None:
         """The first row, or None."""
-        rows = self._run(sql, values).fetchall()
+        rows = self.all(sql, values)
         return rows[0] if rows else None
 
     def value(self, sql: str, values: Mapping[str, Any] | None = None) -> Any:
@@ -153,8 +156,7 @@ class SQLiteTransaction:
         try:
             return self._connection.execute(sql, values or _NOTHING)
         except UnicodeEncodeError:
-            # A value that UTF-8 cannot encode. All values are bound before the statement runs, so nothing was
-            # changed.
+            # UTF-8 cannot encode a value. All are bound before the statement runs, so nothing was changed.
             return self._connection.execute(sql, storable_values(values or _NOTHING))
 
 

@@ -148,7 +148,7 @@ def read_run_hours(tx: Transaction, since: str = "", until: str = "") -> list[di
     kept = _kept(tx, start, end * HOUR_US, "counts")
     counted = _beside(tx, start, HOUR_US, end - begin, kept)
     shown = []
-    moment = clock.from_us(start)
+    moment = clock.from_us(start).replace(tzinfo=None)  # a zone would take half of the time of the texts
     for hour in range(begin, end):
         states = kept.get(hour, [])
         if hour - begin in counted:
@@ -156,7 +156,7 @@ def read_run_hours(tx: Transaction, since: str = "", until: str = "") -> list[di
             states = sorted([*states, *([*state, numbers[0]] for state, numbers in live)])
         shown.append(
             {
-                "hour": moment.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+                "hour": moment.isoformat(timespec="microseconds") + "Z",
                 "states": [{"type": kind, "name": name, "runs": runs} for kind, name, runs in states],
             }
         )

@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from runyard import settings
@@ -30,6 +31,8 @@ from runyard.workers.process.through_worker import ThroughWorker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Modules that nearly every run imports (0.3 ms). By name: they are above this room, which does not use them.
+_OF_SCRIPTS = ("runyard.flows", "runyard.tasks")
 _PR_SET_PDEATHSIG = 1
 _prctl: Callable[..., int] | None = None
 
@@ -39,6 +42,8 @@ def preload() -> None:
     import asyncio  # noqa: F401  # 25 ms
     import sqlite3  # noqa: F401
 
+    for module in _OF_SCRIPTS:
+        import_module(module)
     build_models()
     try:
         if settings.get("api_url"):

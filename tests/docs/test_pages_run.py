@@ -53,6 +53,7 @@ def test_the_tutorial_works_from_its_first_page_to_its_last(tmp_path, bucket):
     "name",
     [
         "backup",
+        "concepts",
         "deploying",
         "developing",
         "from-airflow",

@@ -74,7 +74,9 @@ def test_a_rollback_brings_everything_back_and_can_be_rolled_back(runyard, deplo
     assert runyard("deployment", "rollback", "nightly", "--dry-run", code=2).out == plan.out
     assert now(runyard)["parameters"] == {"n": 2}
     second = runyard("deployment", "versions", "nightly", "--number", "2").out
-    assert "schedules: one: every day at 01:00 (UTC) -> null" in second
+    assert "schedules: one: every day at 01:00 (UTC) -> none" in second
+    assert "\nSchedules\n  two: every day at 02:00 (UTC)\n" in second
+    assert "openapi" not in second
     assert "Undo it: " in runyard("deployment", "rollback", "nightly").out
     after = now(runyard)
     assert (after["parameters"], after["version"]) == ({"n": 1}, "1")

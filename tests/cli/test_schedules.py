@@ -259,6 +259,8 @@ def test_what_is_due_next_says_why_nothing_is(runyard, two):
     assert "runyard deployment schedule create" in runyard("schedule", "next").err
     assert "must be later than now" in runyard("schedule", "next", "--until", "yesterday", code=1).err
     assert "--cron" in runyard("schedule", "next", "--timezone", "UTC", code=2).err
+    unquoted = runyard("schedule", "next", "--cron", "0", "6", "a.py", code=2).err
+    assert "one word" in unquoted
     assert "--cron" in runyard("schedule", "next", "--tag", "x", "--cron", "@daily", code=2).err
 
 

@@ -93,4 +93,4 @@ def test_errors_repeat_a_part_of_what_is_very_long(runyard, command, code, text)
 
 def test_a_command_that_is_suggested_can_be_typed(runyard, home):
     told = runyard("work-pool", "inspect", "a b; rm -rf '$HOME'", code=1).err
-    assert """run: runyard work-pool create 'a b; rm -rf '"'"'$HOME'"'"'' --type process""" in told
+    assert """create it: runyard work-pool create 'a b; rm -rf '"'"'$HOME'"'"'' --type process""" in told

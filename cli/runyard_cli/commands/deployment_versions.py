@@ -25,6 +25,9 @@ from runyard_cli.shared.options import (
     whole,
 )
 
+# Fields of a version that are shown elsewhere, or say nothing to people.
+_NOT_SHOWN = frozenset(("version", "parameter_openapi_schema", "enforce_parameter_schema", "schedules"))
+
 versions = App()
 
 
@@ -95,10 +98,15 @@ def _show_one(found: Any, known: list[Any], number: int, output: str | None) -> 
         return
     (one,) = chosen
     name = f"{found.flow_name}/{found.name}"
-    content = {key: value for key, value in one.content.items() if value not in (None, "", [], {})}
+    content = {
+        key: value
+        for key, value in one.content.items()
+        if key not in _NOT_SHOWN and value not in (None, "", [], {})
+    }
     sections = [
         Section("What", [("Created", one.created), ("Version", one.version), ("Declared by", one.owner)]),
         Section("Changes", lines=[line for change in one.changes for line in change_lines(change)]),
+        Section("Schedules", lines=[_schedule(each) for each in one.content.get("schedules") or []]),
         Section("Content", data=content),
     ]
     show_details(f"Version {number} of {name}", sections)
@@ -123,8 +131,8 @@ def change_lines(change: Any) -> list[str]:
         and isinstance(change.after or [], list)
     ):
         before, after = (list(map(_schedule, value or [])) for value in (change.before, change.after))
-        gone = [f"schedules: {each} -> null" for each in before if each not in after]
-        return [*gone, *(f"schedules: null -> {each}" for each in after if each not in before)]
+        gone = [f"schedules: {each} -> none" for each in before if each not in after]
+        return [*gone, *(f"schedules: none -> {each}" for each in after if each not in before)]
     return [f"{change.field}: {brief(change.before)} -> {brief(change.after)}"]
 
 

@@ -78,7 +78,8 @@ def _next_(
     """
     spec = _spec(cron, interval, rrule)
     if len(spec) > 1 or (spec and (references or tag or pool)):
-        raise WrongUsage("Name deployments, or give one of --cron, --interval and --rrule.")
+        quote = " A cron expression is one word: --cron '0 6 * * *'" if cron and cron.isdecimal() else ""
+        raise WrongUsage(f"Name deployments, or give one of --cron, --interval and --rrule.{quote}")
     if timezone and not spec:
         raise WrongUsage("--timezone goes with --cron, --interval and --rrule; did you mean --tz?")
     shown_in = _zone(tz) if tz else None

@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from _terminal import Terminal
 from runyard.client import LocalClient
 from runyard.operations.deployments.known_flows import filter_flows
 from runyard.operations.schemas import Listing
@@ -191,6 +192,23 @@ def test_over_http_too(runyard, start, api_server, monkeypatch):
         session.until("loading today")
         assert session.end() == 0
     monkeypatch.delenv("RUNYARD_API_URL")
+    assert left(runyard) == []
+
+
+@pytest.mark.parametrize("colours", [True, False])
+def test_on_a_terminal_levels_have_colours(runyard, start, monkeypatch, colours):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    if not colours:
+        monkeypatch.setenv("NO_COLOR", "1")
+    (start.folder / "flows.py").write_text(FLOWS.replace("inner(day)", "1 / 0", 1))
+    terminal = Terminal("dev")
+    terminal.until("etl/etl-dev")
+    terminal.type("1")
+    terminal.until("\x1b[31mERROR\x1b[0m" if colours else "| ERROR ")
+    terminal.until("ZeroDivisionError")
+    terminal.type("q")
+    terminal.until("Deleted the pool 'dev'")
+    assert terminal.end() == 0
     assert left(runyard) == []
 
 

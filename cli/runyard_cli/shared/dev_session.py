@@ -49,9 +49,16 @@ class DevSession:
         self._thread = threading.Thread(target=self._work, name="runyard-dev", daemon=True)
 
     def __enter__(self) -> None:
+        from runyard.workers import live_region, terminal
+
+        if terminal.is_screen():
+            terminal.set_region(live_region.ColouredOutput(sys.stdout))
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
+        from runyard.workers import terminal
+
+        terminal.set_region(None)
         self._stopped.set()
         deploying = self._deploying
         if deploying is not None:

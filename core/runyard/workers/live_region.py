@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 REDRAW_SECONDS = 0.5
 # How often to look for a new size of the terminal.
 _SIZE_SECONDS = 1.0
+_HOUR_SECONDS = 3600.0
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # The level of a log line of a run or of the worker, and its colour.
 _LEVEL = re.compile(r"^(\d\d:\d\d:\d\d\.\d{3} \| )(DEBUG|WARNING|ERROR|CRITICAL)\b", re.MULTILINE)
@@ -118,6 +119,35 @@ class LiveRegion:
 
     def _write(self, text: str) -> None:
         write_file(self._file, text.encode(self._encoding, "backslashreplace"))
+
+
+class ColouredOutput(LiveRegion):
+    """Colours the levels of log lines, and draws nothing.
+
+    Args:
+        stream: the terminal, as a text stream with a file descriptor.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(_Nothing(), stream)
+
+    def wait_seconds(self) -> float:
+        """Nothing changes by itself."""
+        return _HOUR_SECONDS
+
+    def gather_seconds(self) -> float:
+        """Output is shown at once."""
+        return 0.01
+
+
+class _Nothing:
+    """A view without lines."""
+
+    def lines(self, columns: int, most: int) -> Sequence[str]:
+        return ()
+
+    def seconds(self) -> float:
+        return _HOUR_SECONDS
 
 
 def _coloured(found: re.Match[str]) -> str:

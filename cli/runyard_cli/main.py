@@ -217,7 +217,7 @@ def _show(error: typer.TyperException) -> None:
     if context is not None:
         usage = context.get_usage()
         typer.echo(f"{usage}\nTry '{context.command_path} -h' for help.\n", err=True)
-    error_line(first_tries.no_such_option(error) or error.format_message())
+    error_line(error.format_message())
 
 
 def _report(error: Exception) -> int:

@@ -52,13 +52,12 @@ def test_a_verb_alone_says_what_is_missing(runyard):
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        (["flow-run", "ls", "--json"], "use -o json."),
         (["flow-run", "ls", "--yaml"], "use -o yaml."),
         (["work-pool", "delete", "machines", "--force"], "use --yes."),
         (["flow-run", "ls", "--stat", "x"], "did you mean '--state'?"),
         (["work-pool", "ls", "--colums", "name"], "did you mean '--columns'?"),
-        (["work-pool", "ls", "--nonsense"], "No such option '--nonsense'."),
-        (["work-pool", "ls", "-Z"], "No such option '-Z'."),
+        (["work-pool", "ls", "--nonsense"], "No such option: --nonsense."),
+        (["work-pool", "ls", "-Z"], "No such option: -Z."),
     ],
 )
 def test_an_unknown_option_leads_to_the_one_that_is_meant(stored, runyard, typed, words):

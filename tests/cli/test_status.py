@@ -63,7 +63,7 @@ def test_it_shows_where_things_stand(stored, runyard, home):
     assert found["Flow runs"][0] == "● 1 running"
     assert found["Flow runs"][1].startswith(r"[red]rapid[/red]\x1b]0;x\x07 of ")
     assert "✗ 1 failed since yesterday" in found["Flow runs"]
-    assert "✓ 1 others ended since yesterday" in found["Flow runs"]
+    assert "✓ 1 other ended since yesterday" in found["Flow runs"]
     assert re.fullmatch(
         r"in \d+ hours  etl/daily \(early\)  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d JST", found["Next"][0]
     )

@@ -12,7 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from runyard_cli.shared import group_help
 from runyard_cli.shared.coercion import coerce_lightly
-from runyard_cli.shared.first_tries import IN_GROUPS
+from runyard_cli.shared.first_tries import IN_GROUPS, option_instead
 from runyard_cli.shared.markup import escaped
 
 if TYPE_CHECKING:
@@ -53,10 +53,7 @@ class Command(TyperCommand):
             unknown = getattr(error, "option_name", None)
             if unknown is None or not hasattr(error, "possibilities"):
                 raise
-            from runyard.base.suggestions import did_you_mean
-
-            options = [name for name in names if name.startswith("--")]
-            return ctx.fail(f"No such option: {unknown}{did_you_mean(unknown, options, cutoff=0.75)}")
+            return ctx.fail(f"No such option: {unknown}{option_instead(unknown, names)}")
 
     def invoke(self, ctx: Any) -> Any:
         """Call the command; tell a wrong usage with the usage of this command."""

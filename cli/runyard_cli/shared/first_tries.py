@@ -1,11 +1,11 @@
-"""What people type first, from other programs: `ps`, `logs RUN`, `get pools`, `help`, `--json`.
+"""What people type first, from other programs: `ps`, `logs RUN`, `get pools`, `help`, `--yaml`.
 
 Words become the command that is meant; for an option, the error names the option that is meant.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -42,7 +42,6 @@ _OPTIONS = {
     "--dry-run": ("--plan",),
     "--force": ("--yes",),
     "--format": ("--output",),
-    "--json": ("-o json",),
     "--plan": ("--dry-run",),
     "--wide": ("-o wide",),
     "--yaml": ("-o yaml",),
@@ -104,7 +103,7 @@ def option_instead(name: str, options: Iterable[str]) -> str:
     """
     from runyard.base.suggestions import did_you_mean
 
-    there = list(options)
+    there = [each for each in options if each.startswith("--")]
     for meant in _OPTIONS.get(name, ()):
         if meant in there or (meant.startswith("-o ") and "--output" in there):
             return f"; use {meant}."
@@ -112,17 +111,3 @@ def option_instead(name: str, options: Iterable[str]) -> str:
     if len(longer) == 1:
         return f"; did you mean {longer[0]!r}?"
     return did_you_mean(name, there, cutoff=_ALIKE) or "."
-
-
-def no_such_option(error: Any) -> str | None:
-    """The message about an unknown option; None for another error."""
-    name, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
-    if name is None or context is None or not hasattr(error, "possibilities"):
-        return None
-    names = [
-        word
-        for each in context.command.get_params(context)
-        if each.param_type_name == "option" and not getattr(each, "hidden", False)
-        for word in (*each.opts, *each.secondary_opts)
-    ]
-    return f"No such option '{name}'{option_instead(name, names)}"

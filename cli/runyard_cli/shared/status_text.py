@@ -143,7 +143,7 @@ def _runs(found: dict[str, Any], now: datetime, since: str) -> Iterator[Line]:
         yield from _kind("◌", "yellow", found["pending"], "starting", [], "", now)
     waiting = found["due"]
     if waiting:
-        late = f", {_number(found['late'])} of them late" if found["late"] else ""
+        late = f", {_number(found['late'])} late" if found["late"] else ""
         yield from _kind("◌", "yellow", waiting, f"waiting for a slot or a worker{late}", [], "", now)
     if found["waiting"]:
         yield from _kind("‖", "magenta", found["waiting"], "paused", found["waiting_runs"], "", now)
@@ -154,7 +154,7 @@ def _runs(found: dict[str, Any], now: datetime, since: str) -> Iterator[Line]:
     if found["ended"] >= _MOST_COUNTED:
         yield [(f"{_MARGIN}✓ ", "green"), (f"{_number(found['ended'])} ended since {since}", None)]
     elif well > 0 or not found["failed"]:
-        word = "others ended" if found["failed"] else "ended"
+        word = f"other{'' if well == 1 else 's'} ended" if found["failed"] else "ended"
         yield [(f"{_MARGIN}✓ ", "green"), (f"{well or 'none'} {word} since {since}", None)]
 
 

@@ -1,0 +1,98 @@
+"""What each command prints stands in tests/golden: on two terminals, in a pipe, with NO_COLOR.
+
+After a change of it: `WRITE_GOLDEN=1 pytest tests/cli/test_golden.py`; then read the difference.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import _golden
+import pytest
+from _tools import need
+from runyard_cli import reference
+from runyard_cli.main import cli
+
+FOLDER = Path(__file__).parents[1] / "golden"
+PATH = f"{os.path.dirname(sys.executable)}{os.pathsep}/usr/local/bin:/usr/bin:/bin"
+
+
+def typed(mode):
+    """What all commands printed in one mode, by their lines."""
+    library = need("faketime")
+    # The length of the folder's name counts where a line is cut.
+    with tempfile.TemporaryDirectory(prefix="runyard-golden-", dir="/tmp") as folder:
+        file = os.path.join(folder, "printed.json")
+        environment = {
+            "PATH": PATH, "HOME": folder, "RUNYARD_HOME": f"{folder}/home", "TZ": _golden.ZONE,
+            "LANG": "C.UTF-8",
+            "TERM": "xterm-256color", "PYTHONPATH": str(FOLDER.parent), "LD_PRELOAD": library,
+            "FAKETIME": _golden.NOW, "DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1",
+        }  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, _golden.__file__, mode, folder, file],
+            env=environment, cwd=folder, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return json.loads(Path(file).read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def printed():
+    """The text of each file: what was printed for its commands, in all modes."""
+    found = {mode: iter(typed(mode)) for mode in _golden.MODES}
+    texts = {}
+    for name, lines in _golden.COMMANDS.items():
+        parts = []
+        for line in lines:
+            shown = {mode: next(rest) for mode, rest in found.items()}
+            assert {each[0] for each in shown.values()} == {line}
+            parts += [f"$ runyard {line}".rstrip(), ""]
+            parts += [part for mode, (_, text) in shown.items() for part in (f"--- {mode}", text, "")]
+        texts[name] = "\n".join(parts)
+    return texts
+
+
+@pytest.mark.parametrize("name", _golden.COMMANDS)
+def test_commands_print_what_stands_there(printed, name):
+    file = FOLDER / f"{name}.txt"
+    if os.environ.get("WRITE_GOLDEN"):
+        FOLDER.mkdir(exist_ok=True)
+        file.write_text(printed[name], "utf-8")
+    assert printed[name] == file.read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", _golden.COMMANDS)
+def test_no_colour_means_the_same_without_colours(name):
+    text = (FOLDER / f"{name}.txt").read_text("utf-8")
+    for part in text.split("\n$ runyard "):
+        shown = {
+            mode: section.partition("\n")[2]
+            for mode in _golden.MODES
+            for section in part.split("--- ")
+            if section.startswith(f"{mode}\n")
+        }
+        assert "\\e[3" not in shown["80 columns, NO_COLOR"], part
+        assert "\\e[" not in shown["a pipe"], part
+        assert "Traceback" not in part
+        assert "bug in Runyard" not in part
+
+
+def test_every_command_is_typed_or_left_out_for_a_reason():
+    there = {
+        context.command_path.removeprefix("runyard ")
+        for context in reference.commands(cli, reference.context_of(cli, "runyard"))
+        if not hasattr(context.command, "list_commands")
+    }
+    lines = [
+        line.replace("gcl ", "global-concurrency-limit ")
+        for each in _golden.COMMANDS.values()
+        for line in each
+    ]
+    untyped = {path for path in there if not any(f"{line} ".startswith(f"{path} ") for line in lines)}
+    assert untyped == set(_golden.LEFT_OUT)

@@ -28,6 +28,10 @@ def fetch(n):
 def etl(n: int = 1):
     fetch(1)
     fetch(n)
+
+@flow
+def outer():
+    etl(7)
 """
 
 
@@ -252,3 +256,16 @@ def until(condition):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_subflow_run_is_retried_with_the_run_that_called_it(runyard, make):
+    runyard("deploy", "etl.py:outer", "-n", "outer", "-p", "mine")
+    root = runyard("deployment", "run", "outer/outer", "-o", "json").json
+    runyard("worker", "start", "--pool", "mine", "--run-once")
+    (inner,) = runyard("flow-run", "ls", "--flow-name", "etl", "-o", "json").json
+    command = f"runyard flow-run retry {root['id']}\n"
+    assert command in runyard("flow-run", "why", inner["id"]).out
+    assert command in runyard("flow-run", "retry", inner["id"], code=2).err
+    shown = runyard("flow-run", "inspect", inner["id"]).out
+    assert f"  Part of  {root['name']} ({root['id']})\n" in shown
+    assert f"1 of 2 tasks failed: fetch-1 of {inner['name']}" in runyard("flow-run", "why", root["id"]).out

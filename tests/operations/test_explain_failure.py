@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from runyard.domain.states import Completed, Crashed, Failed, Running, State
-from runyard.operations.deployments import known_flows
+from runyard.operations.deployments import deployments, known_flows
 from runyard.operations.flow_runs import explain, flow_runs
 from runyard.operations.schemas import StateCreate
 from runyard.operations.task_runs import task_runs
@@ -120,3 +120,14 @@ def test_tasks_that_ended_with_a_crashed_process_are_no_causes(calls):
     calls.end(run, Crashed(message="It was killed."))
     failure = calls.failure(run)
     assert (failure.summary, failure.causes) == ("It was killed.", [])
+
+
+def test_a_subflow_of_a_deployments_run_is_retried_with_that_run(calls):
+    apply = deployments.DeploymentsApply.model_validate(
+        {"owner": "test", "deployments": [{"flow_name": "etl", "name": "daily"}]}
+    )
+    daily = calls.client.call(deployments.apply_deployments, apply)[0].deployment
+    run = calls.run(None, deployment_id=daily.id)
+    caller = calls.task(run, "sub-0", Running())
+    inner = calls.end(calls.run(None, parent_task_run_id=caller.id), Failed(message="x"))
+    assert calls.failure(inner).retry == f"runyard flow-run retry {run.id}"

@@ -140,6 +140,11 @@ def _retry(
         return
     texts, whole = values.typed(param), values.whole_text(params)
     if len(runs) == 1 and runs[0].deployment_id is None:
+        if entrypoint is None and (root := runs[0].root_flow_run_id):
+            raise WrongUsage(
+                f"flow run '{runs[0].name}' is a subflow run; retry the run that called it: "
+                f"runyard flow-run retry {root}"
+            )
         if entrypoint is None:
             raise WrongUsage(
                 f"flow run '{runs[0].name}' has no deployment; name its code: --entrypoint FILE.py:FLOW."

@@ -85,7 +85,7 @@ def _sections(client: Client, run: Any, root: Any) -> list[Section]:
                 ("Work pool", run.work_pool_name),
                 ("Work queue", run.work_queue_name),
                 ("Process", run.infrastructure_pid),
-                ("Part of", run.root_flow_run_id),
+                ("Part of", _root(client, run)),
             ],
         ),
         Section("Parameters", data=run.parameters),
@@ -93,6 +93,19 @@ def _sections(client: Client, run: Any, root: Any) -> list[Section]:
         _inside(run, root),
         _artifacts(client, run),
     ]
+
+
+def _root(client: Client, run: Any) -> str | None:
+    """The run in whose process a subflow run executes."""
+    from runyard.base.errors import NotFound
+
+    if run.root_flow_run_id is None:
+        return None
+    try:
+        root = find_flow_run(client, run.root_flow_run_id)
+    except NotFound:
+        return str(run.root_flow_run_id)
+    return f"{root.name} ({root.id})"
 
 
 def _when(run: Any) -> Section:

@@ -82,13 +82,18 @@ def explain_failure(tx: Transaction, run: Row, state: State) -> Failure | None:
         failed=counts["failed"],
         not_run=counts["not_run"],
         causes=causes,
-        retry=_retry(run),
+        retry=_retry(tx, run),
     )
 
 
-def _retry(run: Row) -> str:
-    command = f"runyard flow-run retry {run['root_flow_run_id'] or run['id']}"
-    if run["deployment_id"] is None:
+def _retry(tx: Transaction, run: Row) -> str:
+    """The command that runs a run again; a subflow run runs again with its root run."""
+    root = run["root_flow_run_id"]
+    deployment_id = run["deployment_id"]
+    if root:
+        deployment_id = tx.value("SELECT deployment_id FROM flow_runs WHERE id = :id", {"id": root})
+    command = f"runyard flow-run retry {root or run['id']}"
+    if deployment_id is None:
         command += " --entrypoint FILE.py:FLOW"
     return command
 

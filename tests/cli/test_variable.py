@@ -100,7 +100,8 @@ def test_values_of_all_kinds_are_shown(runyard, value):
 def test_an_artifact_is_named_by_the_beginning_of_its_id(runyard, made):
     assert made[:18] in runyard("artifact", "inspect", made[:20]).out
     assert "did you mean 'report'?" in runyard("artifact", "inspect", "reprt", code=1).err
-    assert "is the beginning of" in runyard("artifact", "inspect", made[:8], code=1).err
+    assert "begin with" in runyard("artifact", "inspect", made[:8], code=1).err
+    assert made in runyard("artifact", "inspect", "-").out
     assert "not found" in runyard("artifact", "delete", "--id", "report", code=1).err
     assert len(runyard("artifact", "delete", "report", "--dry-run", "-o", "json").json) == 2
     assert "report" in runyard("artifact", "ls", "-o", "name").out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from runyard.base.errors import InvalidInput, NotFound
+from runyard.base.errors import Conflict, InvalidInput, NotFound
 from runyard.operations.records import stored_artifacts as ops
 
 
@@ -50,3 +50,23 @@ def test_listing(client):
     assert client.call(ops.count_latest_artifacts, ops.ArtifactListing()) == 2
     with pytest.raises(InvalidInput, match="valid are ID_DESC"):
         keys(sort="X")
+
+
+def test_an_artifact_is_found_by_its_key_its_id_or_as_the_newest(client):
+    def find(reference):
+        return client.call(ops.find_artifact, reference=reference)
+
+    with pytest.raises(NotFound, match="artifact '-' not found"):
+        find("-")
+    first, second, last = make(client, "report"), make(client, "report"), make(client)
+    assert find("report").id == second.id
+    assert find("-").id == last.id
+    assert find(first.id).id == find(first.id.upper()).id == first.id
+    assert find(first.id[:30] if first.id[:30] != second.id[:30] else first.id).id == first.id
+    with pytest.raises(Conflict, match="the ids of 3 artifacts begin with"):
+        find(first.id[:4])
+    with pytest.raises(NotFound, match="artifact 'reprt' not found; did you mean 'report'"):
+        find("reprt")
+    for reference in ("", "abc", "\U0001d11e", "00000000", "%", "a" * 5000):
+        with pytest.raises(NotFound, match="not found"):
+            find(reference)

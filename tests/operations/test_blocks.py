@@ -6,6 +6,7 @@ import pytest
 from runyard.base.errors import Conflict, InvalidInput, NotFound, SettingError
 from runyard.operations.blocks import block_documents as documents
 from runyard.operations.blocks import block_types as types
+from runyard.operations.blocks.find_block_document import find_block_document
 
 FIELDS = {"properties": {"user": {}, "password": {}}, "secret_fields": ["password", "more.*"]}
 
@@ -187,3 +188,22 @@ def test_a_lost_key_is_said_and_what_it_locked_can_be_deleted(client, saved, hom
     client.call(documents.delete_block_document, read(client, "one").id)
     saved("two", password="swordfish")
     assert read(client, "two", True).data["password"] == "swordfish"
+
+
+def find(client, reference):
+    return client.call(find_block_document, reference=reference)
+
+
+def test_a_block_is_found_by_its_name_and_by_the_beginning_of_its_id(client, saved):
+    first = saved(user="u", password="swordfish")
+    saved("other")
+    assert find(client, "login/mine").id == first.id
+    assert find(client, first.id[:30]).data == {"user": "u", "password": "********"}
+    assert find(client, first.id.upper()).id == first.id
+    with pytest.raises(Conflict, match="the ids of 2 saved blocks begin with"):
+        find(client, first.id[:4])
+    with pytest.raises(NotFound, match="block 'login/mien' not found; did you mean 'login/mine'"):
+        find(client, "login/mien")
+    for reference in ("", "-", "abc", "login/", "/mine", "\U0001d11e", "00000000", "%", "a" * 5000):
+        with pytest.raises(NotFound, match="not found"):
+            find(client, reference)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 from runyard.base.texts import counted
@@ -34,7 +33,6 @@ artifact = App(
     "runyard artifact ls",
     aliases={"rm": "delete"},
 )
-_ID_BEGINNING = re.compile(r"[0-9a-f]{8}[0-9a-f-]*", re.IGNORECASE)
 
 
 def _listing(output: str | None, title: str = "Artifacts", empty: str = "") -> Listing:
@@ -102,8 +100,11 @@ def inspect(
     output: Output = None,
 ) -> None:
     """Show an artifact's newest version, and list the others."""
+    from runyard.operations.records import stored_artifacts
+
     client = connect()
-    found = _versions(client, key, limit)
+    newest = client.call(stored_artifacts.find_artifact, reference=key)
+    found = _versions(client, newest, limit) if newest.key == key else [newest]
     if output:
         out.print_data(found, output)
         return
@@ -124,44 +125,14 @@ def inspect(
         show_list(_listing(None, "Earlier versions"), lambda: Page(older, len(older)), View())
 
 
-def _versions(
-    client: Any, reference: str, limit: int | None, fields: tuple[str, ...] = ("key", "id")
-) -> list[Any]:
-    """The newest versions of a key, or the one artifact that an id or its beginning means.
-
-    Raises:
-        Conflict: it is the beginning of several ids.
-        NotFound: there is no such artifact.
-    """
-    from runyard.base.errors import Conflict
+def _versions(client: Any, newest: Any, limit: int | None) -> list[Any]:
+    """The newest versions of the key of an artifact; only itself if it has none."""
     from runyard.operations.records import stored_artifacts
 
-    def matching(field: str) -> list[Any]:
-        wanted = {field: {"any_": [reference]}}
-        return list(listed(client, stored_artifacts.filter_artifacts, limit=limit, artifacts=wanted))
-
-    for field in fields:
-        if found := matching(field):
-            return found
-    found = []
-    if _ID_BEGINNING.fullmatch(reference):
-        everything = listed(client, stored_artifacts.filter_artifacts)
-        found = [each for each in everything if each.id.startswith(reference.lower())]
-    if len(found) > 1:
-        raise Conflict(f"{reference!r} is the beginning of {', '.join(each.id for each in found)}")
-    if not found:
-        raise _not_found(client, reference)
-    return found
-
-
-def _not_found(client: Any, reference: str) -> Exception:
-    from runyard.base.errors import NotFound
-    from runyard.base.suggestions import did_you_mean
-    from runyard.operations.installation.completion_names import list_names
-
-    keys: list[str] = client.call(list_names, kind="artifacts", limit=1000)
-    hint = did_you_mean(reference, keys, "see: runyard artifact ls --all")
-    return NotFound(f"artifact {reference!r} not found{hint}")
+    if newest.key is None:
+        return [newest]
+    wanted = {"key": {"any_": [newest.key]}}
+    return list(listed(client, stored_artifacts.filter_artifacts, limit=limit, artifacts=wanted))
 
 
 @artifact.command(
@@ -177,18 +148,17 @@ def delete(
     output: Output = None,
 ) -> None:
     """Delete all versions of a key, or one artifact by its id."""
+    from runyard.base.errors import NotFound
     from runyard.operations.records import stored_artifacts
 
     if (key is None) == (artifact_id is None):
         raise WrongUsage("Give a KEY or --id, one of them.")
     client = connect()
-    if artifact_id is not None:
-        found = _versions(client, artifact_id, None, ("id",))
-    else:
-        wanted = {"key": {"any_": [key]}}
-        found = list(listed(client, stored_artifacts.filter_artifacts, artifacts=wanted))
-        if not found:
-            raise _not_found(client, str(key))
+    newest = client.call(stored_artifacts.find_artifact, reference=str(artifact_id or key))
+    if (newest.key == artifact_id) if artifact_id else (newest.key != key):
+        where = "its key, without --id" if artifact_id else "its id, with --id"
+        raise NotFound(f"artifact {artifact_id or key!r} not found; to delete this one, give {where}")
+    found = [newest] if artifact_id else _versions(client, newest, None)
     what = f"artifact '{key or artifact_id}' ({counted(len(found), 'version')})"
     if not dry_run:
         out.confirm(f"Delete {what}?", yes)

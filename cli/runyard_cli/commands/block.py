@@ -31,7 +31,6 @@ from runyard_cli.shared.options import (
     words,
 )
 from runyard_cli.shared.saved_blocks import saved_blocks, slug_of
-from runyard_cli.shared.suggesting import suggesting
 
 block = App(
     "block",
@@ -40,28 +39,16 @@ block = App(
     aliases={"types": "type", "rm": "delete"},
 )
 block.add_typer(block_type)
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{0,4}){0,3}(-[0-9a-f]{0,12})?", re.IGNORECASE)
+_ID = re.compile(r"[0-9a-f-]{4,36}", re.IGNORECASE)
 
 
 def document_of(client: Any, reference: str) -> Any:
     """The saved block that TYPE/NAME, an id or the beginning of an id means, its secrets hidden."""
-    from runyard.base.errors import Conflict
-    from runyard.operations.blocks import block_documents
+    from runyard.operations.blocks.find_block_document import find_block_document
 
-    slug, _, name = reference.partition("/")
-    if name:
-        with suggesting(client, "blocks", reference, "runyard block ls"):
-            return client.call(block_documents.read_block_document_by_name, slug, name)
-    if len(reference) == 36 and _ID.fullmatch(reference):
-        return client.call(block_documents.read_block_document, reference)
-    found = []
-    if _ID.fullmatch(reference):
-        found = [each for each in saved_blocks(client, True) if each.id.startswith(reference.lower())]
-    if len(found) > 1:
-        raise Conflict(f"{reference!r} is the beginning of {', '.join(each.id for each in found)}")
-    if not found:
+    if "/" not in reference and not _ID.fullmatch(reference):
         raise WrongUsage(f"invalid block name {reference!r}; write TYPE/NAME, such as secret/{reference}.")
-    return found[0]
+    return client.call(find_block_document, reference=reference)
 
 
 BLOCKS = Listing(

@@ -53,6 +53,7 @@ MODULES = (
     "limits.locks",
     "blocks.block_types",
     "blocks.block_documents",
+    "blocks.find_block_document",
     "records.stored_variables",
     "records.stored_artifacts",
     "limits.concurrency_limits",

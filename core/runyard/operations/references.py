@@ -62,6 +62,34 @@ def resolve(tx: Transaction, table: str, reference: str, what: str, command: str
     return str(found[0]["id"])
 
 
+def of_beginning(tx: Transaction, table: str, reference: str, what: str) -> str | None:
+    """Find the id that starts with `reference`.
+
+    Args:
+        table: a table with ids.
+        reference: a full id, or its first 4 or more characters.
+        what: the kind of object for messages.
+
+    Returns:
+        The id; None if no id starts with it.
+
+    Raises:
+        Conflict: several ids start with it. The message lists them.
+    """
+    bounds = id_bounds(reference.strip().lower())
+    if bounds is None:
+        return None
+    rows = tx.all(
+        f"SELECT id FROM {table} WHERE id BETWEEN :low AND :high ORDER BY id LIMIT {_SHOWN + 1}",  # noqa: S608  # the caller's constant
+        {"low": bounds[0], "high": bounds[1]},
+    )
+    if len(rows) > 1:
+        many = f"more than {_SHOWN}" if len(rows) > _SHOWN else str(len(rows))
+        shown = ", ".join(row["id"] for row in rows[:_SHOWN])
+        raise Conflict(f"the ids of {many} {what}s begin with {reference!r}; give more of the id: {shown}")
+    return str(rows[0]["id"]) if rows else None
+
+
 def _last(tx: Transaction, table: str, what: str) -> str:
     """The id of the newest run that a person, a script or a program created."""
     own = "WHERE auto_scheduled = 0 AND root_flow_run_id IS NULL " if table == "flow_runs" else ""

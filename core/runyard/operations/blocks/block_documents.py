@@ -18,10 +18,11 @@ from runyard.operations.blocks.block_types import (
     schema_of_row,
     type_of_row,
 )
+from runyard.operations.blocks.hidden_fields import obfuscate, obfuscate_inner
 from runyard.operations.filters.criteria import Criteria, limits_of
 from runyard.operations.json_columns import shallow
 from runyard.operations.operation import operation
-from runyard.operations.schemas import Input, Model, Time, load
+from runyard.operations.schemas import Input, Model, Time
 from runyard.settings import encryption
 from runyard.store.database import Row, Transaction
 
@@ -83,10 +84,17 @@ class _Walk:
     kinds: dict[str, tuple[BlockSchema, BlockType]] = field(default_factory=dict)
 
 
+BY_NAME = """SELECT d.* FROM block_documents d JOIN block_types t ON t.id = d.block_type_id
+    WHERE t.slug = :slug AND d.name = :name"""
 _BY_ID = "SELECT * FROM block_documents WHERE id = :value"
 
 
-def _row(tx: Transaction, document_id: str) -> Row:
+def row_of(tx: Transaction, document_id: str) -> Row:
+    """The row of a saved block.
+
+    Raises:
+        NotFound: the saved block is not found.
+    """
     row = tx.one(_BY_ID, {"value": document_id})
     if row is None:
         raise NotFound(f"saved block {document_id} not found; see: runyard block ls")
@@ -105,7 +113,15 @@ def _encrypted(tx: Transaction, data: dict[str, Any]) -> str:
     return encryption.encrypt(shallow(data, lambda: json.dumps(data)), beside)
 
 
-def _document(tx: Transaction, row: Row, include_secrets: bool, walk: _Walk | None = None) -> BlockDocument:
+def document_of_row(
+    tx: Transaction, row: Row, include_secrets: bool, walk: _Walk | None = None
+) -> BlockDocument:
+    """A saved block, with the blocks that it refers to.
+
+    Args:
+        include_secrets: False replaces its secrets by stars.
+        walk: of the response that this is a part of.
+    """
     walk = walk or _Walk()
     schema, kind = _kind_of(tx, row, walk)
     secrets = schema.fields.get("secret_fields") or ()
@@ -118,8 +134,8 @@ def _document(tx: Transaction, row: Row, include_secrets: bool, walk: _Walk | No
         data = {path.partition(".")[0]: STARS for path in secrets}
     if not include_secrets:
         for path in secrets:
-            _obfuscate(data, path.split("."))
-        _obfuscate_inner(tx, data)
+            obfuscate(data, path.split("."))
+        obfuscate_inner(tx, data)
     references: dict[str, Any] = {}
     walk.above.append(row["id"])
     data = _resolved(tx, data, include_secrets, references, walk)
@@ -152,41 +168,6 @@ def _kind_of(tx: Transaction, row: Row, walk: _Walk) -> tuple[BlockSchema, Block
     return walk.kinds[schema_id]
 
 
-def _obfuscate(data: Any, path: list[str]) -> None:
-    """Replace the values at a path such as `credentials.*` by stars."""
-    head, *rest = path
-    if isinstance(data, list):
-        for item in data:
-            _obfuscate(item, path)
-    elif isinstance(data, dict):
-        names = list(data) if head == "*" else [head] if head in data else []
-        for name in names:
-            if data[name] is None:
-                continue
-            if rest and isinstance(data[name], (dict, list)):
-                _obfuscate(data[name], rest)
-            else:
-                data[name] = STARS
-
-
-def _obfuscate_inner(tx: Transaction, data: Any) -> None:
-    """Replace the secrets of blocks inside the data, also where the field does not declare their type."""
-    if isinstance(data, list):
-        for item in data:
-            _obfuscate_inner(tx, item)
-    elif isinstance(data, dict):
-        if isinstance(data.get("block_type_slug"), str):
-            schema = tx.one(
-                """SELECT s.fields FROM block_schemas s JOIN block_types t ON t.id = s.block_type_id
-                   WHERE t.slug = :slug ORDER BY s.created DESC LIMIT 1""",
-                {"slug": data["block_type_slug"]},
-            )
-            for path in load(schema["fields"], {}).get("secret_fields") or () if schema else ():
-                _obfuscate(data, path.split("."))
-        for item in data.values():
-            _obfuscate_inner(tx, item)
-
-
 def _resolved(
     tx: Transaction,
     value: Any,
@@ -215,7 +196,7 @@ def _resolved(
     row = _referred(tx, reference["block_document_id"], walk)
     if row is None:
         return value
-    inner = _document(tx, row, include_secrets, walk)
+    inner = document_of_row(tx, row, include_secrets, walk)
     references[path] = {
         "block_document": {
             "id": inner.id,
@@ -278,7 +259,7 @@ def create_block_document(tx: Transaction, body: BlockDocumentCreate) -> BlockDo
     )
     if row is None:
         raise Conflict(f"a block of that type is already saved as {name!r}; use overwrite to replace it")
-    return _document(tx, row, include_secrets=False)
+    return document_of_row(tx, row, include_secrets=False)
 
 
 @operation("GET", "/block_documents/{block_document_id}")
@@ -290,7 +271,7 @@ def read_block_document(
     Raises:
         NotFound: the saved block is not found.
     """
-    return _document(tx, _row(tx, block_document_id), include_secrets)
+    return document_of_row(tx, row_of(tx, block_document_id), include_secrets)
 
 
 @operation("GET", "/block_types/slug/{slug}/block_documents")
@@ -303,7 +284,7 @@ def read_block_documents_of_type(
            WHERE t.slug = :slug AND d.is_anonymous = 0 ORDER BY d.name""",
         {"slug": slug},
     )
-    return [_document(tx, row, include_secrets) for row in rows]
+    return [document_of_row(tx, row, include_secrets) for row in rows]
 
 
 @operation("GET", "/block_types/slug/{slug}/block_documents/name/{block_document_name}")
@@ -315,14 +296,10 @@ def read_block_document_by_name(
     Raises:
         NotFound: the saved block is not found.
     """
-    row = tx.one(
-        """SELECT d.* FROM block_documents d JOIN block_types t ON t.id = d.block_type_id
-           WHERE t.slug = :slug AND d.name = :name""",
-        {"slug": slug, "name": block_document_name},
-    )
+    row = tx.one(BY_NAME, {"slug": slug, "name": block_document_name})
     if row is None:
         raise NotFound(f"saved block {slug}/{block_document_name} not found; see: runyard block ls")
-    return _document(tx, row, include_secrets)
+    return document_of_row(tx, row, include_secrets)
 
 
 @operation("PATCH", "/block_documents/{block_document_id}", status=204)
@@ -333,7 +310,7 @@ def update_block_document(tx: Transaction, block_document_id: str, body: BlockDo
         NotFound: the saved block is not found.
         InvalidInput: the new schema belongs to another block type, or the block would contain itself.
     """
-    row = _row(tx, block_document_id)
+    row = row_of(tx, block_document_id)
     before = _data(row)
     data = before
     if body.data is not None:
@@ -355,7 +332,7 @@ def update_block_document(tx: Transaction, block_document_id: str, body: BlockDo
         },
     )
     walk = _Walk()
-    _document(tx, _row(tx, row["id"]), include_secrets=False, walk=walk)
+    document_of_row(tx, row_of(tx, row["id"]), include_secrets=False, walk=walk)
     if walk.circle:
         raise InvalidInput("saved blocks may not refer to each other in a circle")
 
@@ -376,7 +353,7 @@ def delete_block_document(tx: Transaction, block_document_id: str) -> None:
     Raises:
         NotFound: the saved block is not found.
     """
-    tx.execute("DELETE FROM block_documents WHERE id = :id", {"id": _row(tx, block_document_id)["id"]})
+    tx.execute("DELETE FROM block_documents WHERE id = :id", {"id": row_of(tx, block_document_id)["id"]})
 
 
 _SORTS = {
@@ -414,7 +391,7 @@ def filter_block_documents(tx: Transaction, body: BlockListing) -> list[BlockDoc
         f"SELECT d.* {sql} ORDER BY {_SORTS[body.sort]}, d.id LIMIT :limit OFFSET :offset",  # bound
         {**values, **limits_of(body.limit, body.offset)},
     )
-    return [_document(tx, row, body.include_secrets) for row in rows]
+    return [document_of_row(tx, row, body.include_secrets) for row in rows]
 
 
 @operation("POST", "/block_documents/count")

@@ -8,8 +8,10 @@ from pydantic import Field
 
 from runyard.base import clock, ids
 from runyard.base.errors import NotFound
+from runyard.base.suggestions import did_you_mean
 from runyard.operations.filters import query
 from runyard.operations.operation import operation
+from runyard.operations.references import LAST, of_beginning
 from runyard.operations.schemas import Input, Model, Query, Time, dump, load
 from runyard.store.database import Row, Transaction
 
@@ -141,6 +143,31 @@ def read_latest_artifact(tx: Transaction, key: str) -> Artifact:
     row = tx.one("SELECT * FROM artifacts WHERE key = :key ORDER BY id DESC LIMIT 1", {"key": key})
     if row is None:
         raise NotFound(f"no artifact has the key {key!r}; see: runyard artifact ls")
+    return Artifact(**_fields(row))
+
+
+@operation("GET", "/runyard/artifacts/find")
+def find_artifact(tx: Transaction, reference: str = "") -> Artifact:
+    """Find an artifact: the newest of a key, or the one of an id.
+
+    Args:
+        reference: the key, the id, its first 4 or more characters, or `-` for the newest artifact of all.
+
+    Raises:
+        NotFound: the artifact is not found. The message names a similar key.
+        Conflict: several ids start with it. The message lists them.
+    """
+    newest = "SELECT * FROM artifacts WHERE {} ORDER BY id DESC LIMIT 1"
+    row = tx.one(newest.format("key = :key"), {"key": reference})
+    if row is None and reference == LAST:
+        row = tx.one(newest.format("1 = 1"))
+    if row is None:
+        found = of_beginning(tx, "artifacts", reference, "artifact")
+        row = _row(tx, found) if found is not None else None
+    if row is None:
+        known = tx.all("SELECT DISTINCT key FROM artifacts WHERE key IS NOT NULL ORDER BY key LIMIT 1000")
+        hint = did_you_mean(reference, [each["key"] for each in known], "see: runyard artifact ls --all")
+        raise NotFound(f"artifact {reference!r} not found{hint}")
     return Artifact(**_fields(row))
 
 

@@ -380,3 +380,16 @@ def test_a_pool_shows_the_workers_that_are_online_and_counts_the_others(runyard,
         r"  2 offline: runyard worker ls --pool mine\n",
         shown,
     ), shown
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_workers_are_sorted_and_cut_in_every_form(runyard, store, pool, form):
+    import yaml
+    from runyard.operations.work_pools import workers
+
+    runyard("work-pool", "create", "other", "-t", "process")
+    for pool_name, name in (("mine", "b"), ("other", "c"), ("mine", "a")):
+        store.call(workers.heartbeat_worker, pool_name, body=workers.WorkerHeartbeat(name=name))
+    shown = yaml.safe_load(runyard("worker", "ls", "--sort", "-name", "--limit", 2, "-o", form).out)
+    assert [each["name"] for each in shown] == ["c", "b"]
+    assert shown[0]["heartbeat_interval_seconds"] is None

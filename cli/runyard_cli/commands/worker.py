@@ -178,17 +178,17 @@ def ls(
     client = connect()
 
     def read() -> Page:
-        if output in ("json", "yaml"):
-            from runyard.operations.work_pools import work_pools, workers
-
-            pools = [pool] if pool else [each.name for each in listed(client, work_pools.filter_work_pools)]
-            return cut(
-                [each for name in pools for each in listed(client, workers.filter_workers, name)], limit
-            )
         from runyard.operations.work_pools.list_workers import list_workers
 
         rows: list[Any] = client.call(list_workers, pool=pool, limit=ALL)
-        return cut(rows, limit)
+        page = cut(rows, limit)
+        if output in ("json", "yaml"):
+            from runyard.operations.work_pools import workers
+
+            pools = sorted({row["pool"] for row in rows})
+            by_id = {each.id: each for name in pools for each in listed(client, workers.filter_workers, name)}
+            page.document = lambda row: by_id.get(row["id"], row)
+        return page
 
     show_list(WORKERS, read, View(output, columns, sort, watch), client)
 

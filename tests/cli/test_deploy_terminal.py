@@ -107,7 +107,7 @@ def test_on_a_terminal_a_missing_pool_may_be_created(runyard, project):
     terminal = Terminal("deploy", "-n", "a")
     terminal.until("Work pool 'night' does not exist. Create it, of type process?")
     terminal.type("n")
-    terminal.until("Error: work pool 'night' not found")
+    terminal.until("work pool 'night' not found")
     assert terminal.end() == 1
     terminal = Terminal("deploy", "-n", "a")
     terminal.until("Create it, of type process?")
@@ -117,7 +117,7 @@ def test_on_a_terminal_a_missing_pool_may_be_created(runyard, project):
     terminal.until("Created deployment 'my-etl-flow/a'")
     assert terminal.end() == 0
     terminal = Terminal("deploy", "-n", "b")
-    terminal.until("Error: work pool 'Pol' not found; did you mean 'pool'?")
+    terminal.until("work pool 'Pol' not found; did you mean 'pool'?")
     assert terminal.end() == 1
 
 

@@ -191,5 +191,5 @@ def test_all_that_is_wrong_with_parameters_and_job_variables_is_told_at_once(run
         "deployment 'd': job variable 'stream_output' of work pool 'pool'",
         "deployment 'e': job variable 'working_dir' of work pool 'pool'",
     ]
-    assert told[3].startswith("work pool 'none' not found; ")
+    assert told[3].startswith("prefect.yaml:10:21: work pool 'none' not found; ")
     assert runyard("deployment", "ls", "-o", "json").json == []

@@ -240,10 +240,10 @@ def _deploy(
         )
     wanted.body.prune = prune
     if only_plan:
-        context.exit(_show_plan(client, wanted, output, whole_command=not (everything or prune)))
+        context.exit(_show_plan(client, project, wanted, output, whole_command=not (everything or prune)))
     if prune:
-        _confirm_deletions(steps.apply(client, wanted.body, dry_run=True), yes)
-    applied = steps.apply(client, wanted.body)
+        _confirm_deletions(steps.apply(client, wanted.body, True, project), yes)
+    applied = steps.apply(client, wanted.body, project=project)
     if output:
         out.print_data(applied, output)
         return
@@ -257,13 +257,13 @@ def _has_named(project: Any) -> bool:
     return any(entry.spec.name for entry in project.entries)
 
 
-def _show_plan(client: Client, wanted: Any, output: str | None, whole_command: bool) -> int:
+def _show_plan(client: Client, project: Any, wanted: Any, output: str | None, whole_command: bool) -> int:
     """Show what a deploy would change; the exit code.
 
     Args:
         whole_command: it planned all deployments of the file without being told so.
     """
-    applied = steps.apply(client, wanted.body, dry_run=True)
+    applied = steps.apply(client, wanted.body, True, project)
     changes = any(each.action not in ("unchanged", "left") for each in applied)
     if output:
         out.print_data(show.plan_json(applied, wanted.unknown), output)

@@ -55,7 +55,7 @@ def plan(
     def accepts(body: Any) -> None:
         if before is not None:
             before(body)
-        apply(client, body, dry_run=True)
+        apply(client, body, dry_run=True, project=project)
 
     # Imported modules stay: collecting garbage during the import takes an eighth of the whole command.
     gc.disable()
@@ -77,13 +77,14 @@ def plan(
     return wanted
 
 
-def apply(client: Client, wanted: Any, dry_run: bool = False) -> list[Any]:
+def apply(client: Client, wanted: Any, dry_run: bool = False, project: Project | None = None) -> list[Any]:
     """Apply deployments, or see what applying them would do.
 
     Args:
         client: where to.
         wanted: the body of a plan.
         dry_run: change nothing.
+        project: errors tell where in its file an unknown work pool is named.
 
     Returns:
         What became of each.
@@ -91,10 +92,30 @@ def apply(client: Client, wanted: Any, dry_run: bool = False) -> list[Any]:
     Raises:
         RunyardError: one of them is invalid; nothing has changed.
     """
+    from runyard.base.errors import RunyardError
     from runyard.operations.deployments.deployment_apply import apply_deployments
 
-    applied: list[Any] = client.call(apply_deployments, body=wanted.model_copy(update={"dry_run": dry_run}))
+    try:
+        applied: list[Any] = client.call(
+            apply_deployments, body=wanted.model_copy(update={"dry_run": dry_run})
+        )
+    except RunyardError as error:
+        if project is None:
+            raise
+        raise type(error)(_with_places(error.message, project), **error.details) from None
     return applied
+
+
+def _with_places(message: str, project: Project) -> str:
+    """An error with the place in the file before each line about a work pool that is named there."""
+    lines = message.split("\n")
+    for entry in project.entries:
+        name = entry.spec.work_pool and entry.spec.work_pool.name
+        for number, line in enumerate(lines):
+            if name and line.startswith(f"work pool {name!r} not found"):
+                place = project.places.at(("deployments", entry.index, "work_pool", "name"))
+                lines[number] = f"{place}: {line}"
+    return "\n".join(lines)
 
 
 def pools_by_name(client: Client, applied: Sequence[Any]) -> dict[str, dict[str, Any]]:

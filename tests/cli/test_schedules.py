@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from runyard.base.errors import InvalidInput
-from runyard_cli.shared import values
+from runyard_cli.shared import output, values
 
 FLOW = "from prefect import flow\n\n@flow\ndef etl(date: str = None, n: int = 1):\n    print(date, n)\n"
 PROJECT = """
@@ -327,3 +327,21 @@ def test_schedules_are_deleted_after_a_look(runyard, two):
     assert [each["slug"] for each in schedules(runyard)] == ["early"]
     assert runyard("schedule", "clear", "nightly", "-o", "json").json[0]["slug"] == "early"
     assert "has no schedules" in runyard("schedule", "clear", "nightly").out
+
+
+def test_a_terminal_shows_what_is_not_clear_from_the_command(runyard, two, monkeypatch):
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def heads(*options):
+        shown = runyard("schedule", "next", "-n", "1", *options).out
+        assert max(map(len, shown.splitlines())) <= 80
+        return [word for word in ("Deployment", "Schedule", "Note") if word in shown]
+
+    assert heads() == ["Deployment", "Schedule"]
+    assert heads("nightly") == ["Schedule"]
+    assert heads("weekly") == []
+    assert heads("weekly", "nightly") == ["Deployment", "Schedule"]
+    assert heads("--cron", "0 6 * * *") == []
+    change = ("--after", "2026-10-24T12:00Z")
+    assert heads("--cron", "30 2 * * *", "--timezone", "Europe/Berlin", *change) == ["Note"]

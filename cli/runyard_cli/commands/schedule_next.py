@@ -17,6 +17,7 @@ from runyard_cli.shared.schedule_texts import zone_of
 from runyard_cli.shared.times import relative
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -89,7 +90,7 @@ def _next_(
         start, end = _range(after, until, shown_in or _zone(zone_of(spec)))
         _warn(spec, "", start)
         rows = of_spec(spec, start, end, most + 1, tz)
-        _show(rows, most, end, "The schedule has ended.", output)
+        _show(rows, most, end, "The schedule has ended.", output, None)
         return
     client = connect()
     found = [find_deployment(client, reference) for reference in references]
@@ -100,7 +101,7 @@ def _next_(
     if found and not everything:
         filters["schedules"] = {"active": {"eq_": True}}
     rows = of_deployments(client, start, end, most + 1, tz, paused=everything or bool(found), **filters)
-    _show(rows, most, end, "" if rows else _nothing(client, found, filters, end), output)
+    _show(rows, most, end, "" if rows else _nothing(client, found, filters, end), output, found)
 
 
 def _spec(cron: str | None, interval: str | None, rrule: str | None) -> dict[str, Any]:
@@ -178,8 +179,20 @@ def _nothing(client: Client, found: list[Any], filters: dict[str, Any], end: dat
     return f"Nothing is due{when}; see all {count} schedules: runyard schedule ls"
 
 
-def _show(rows: list[NextTime], most: int, end: datetime | None, empty: str, output: str | None) -> None:
-    """Print times, with the columns in which they differ."""
+def _show(
+    rows: list[NextTime],
+    most: int,
+    end: datetime | None,
+    empty: str,
+    output: str | None,
+    found: Sequence[Any] | None,
+) -> None:
+    """Print times.
+
+    Args:
+        found: the deployments that were named; None for a schedule given by flags. What is clear from them is
+            no column on a terminal.
+    """
     shown = rows[:most]
     total = None if end is not None and len(rows) > most else len(shown)
     columns = [
@@ -188,8 +201,8 @@ def _show(rows: list[NextTime], most: int, end: datetime | None, empty: str, out
     ]
     # A pipe gets the same columns always.
     compact = out.on_terminal()
-    one_deployment = len({row.deployment for row in shown}) <= 1
-    one_schedule = len({(row.schedule_id, row.schedule) for row in shown}) <= 1
+    one_deployment = found is None or len(found) == 1
+    one_schedule = found is None or (len(found) == 1 and len(found[0].schedules) <= 1)
     no_note = not any(row.note for row in shown)
     columns += [
         Column("Deployment", lambda row: row.deployment, "name", wide=compact and one_deployment),

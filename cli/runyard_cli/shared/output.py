@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 from runyard.base.texts import visible
 
-from runyard_cli.shared import times
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime
 
 STATE_COLOURS = {
     "SCHEDULED": "yellow",
@@ -32,9 +29,6 @@ STATE_COLOURS = {
 _ABBREVIATIONS = {"api": "API", "id": "ID", "sqlite": "SQLite", "url": "URL"}
 # Beyond ASCII, what terminals obey (see `visible`), and halves of surrogate pairs, which UTF-8 cannot hold.
 _OBEYED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-ago, span = times.relative, times.rough
 
 
 def on_terminal() -> bool:
@@ -246,11 +240,6 @@ def heading(name: str) -> str:
         *(_ABBREVIATIONS.get(word, word) for word in rest),
     ]
     return " ".join(words)
-
-
-def local(moment: datetime | None) -> str:
-    """A moment in this machine's time zone, to the millisecond."""
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] if moment else ""
 
 
 def state_text(type: str | None, name: str | None) -> str:

@@ -158,8 +158,11 @@ def test_deployments_are_paused_and_resumed_in_bulk(runyard, deployed):
 
 
 def test_deployments_are_deleted_after_a_look(runyard, deployed):
+    runyard("deployment", "run", "nightly", "--start-in", "1h")
     plan = runyard("deployment", "delete", "--tag", "prod", "--dry-run").out
-    assert plan == "Would delete 2 deployments: etl/nightly, report/weekly.\n"
+    assert plan == (
+        "Would delete 2 deployments: etl/nightly, report/weekly, with 3 schedules and 1 waiting run.\n"
+    )
     gone = runyard("deployment", "delete", "weekly", "-o", "json").json
     assert [each["name"] for each in gone] == ["weekly"]
     shown = runyard("deployment", "delete", "nightly", "nightly")

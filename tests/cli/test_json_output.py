@@ -140,6 +140,7 @@ ARGUMENTS = {
     "variable get": ["v"],
     "variable set": ["made", "1"],
     "variable unset": ["made"],
+    "server start": ["--background", "--port", "0"],
 }
 
 

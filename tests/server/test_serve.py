@@ -122,7 +122,7 @@ def test_a_server_at_every_address_names_one_that_others_can_use(home):
     )
     try:
         said = [server.stdout.readline() for _ in range(2)]
-        port = said[0].rpartition(":")[2].removesuffix("/api\n")
+        port = said[0].partition("0.0.0.0:")[2].partition("/")[0]
         assert said[1].endswith(f"RUNYARD_API_URL=http://{socket.gethostname()}:{port}/api\n"), said
         # One that comes so soon is not lost.
         server.terminate()

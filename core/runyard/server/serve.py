@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import socket
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import uvicorn
 
 from runyard import settings
+from runyard.base import machine
 from runyard.base.errors import Conflict, InvalidInput, SettingError
+from runyard.client import server_records
 from runyard.server.app import create_app
 from runyard.server.guard import is_loopback
 from runyard.settings import api_token
@@ -37,6 +41,8 @@ def serve(
     port: int = 4200,
     on_listening: Callable[[str], None] | None = None,
     log_level: str = "warning",
+    services: bool = True,
+    background: bool = False,
 ) -> None:
     """Serve the API until SIGINT or SIGTERM; call it in the main thread.
 
@@ -45,6 +51,8 @@ def serve(
         port: 0 selects a free one.
         on_listening: called with the API's URL as soon as connections are accepted.
         log_level: uvicorn's.
+        services: whether this process also schedules runs, recovers lost ones and deletes old ones.
+        background: whether it was started in the background, for its record.
 
     Raises:
         SettingError: other machines can reach `host` and RUNYARD_API_AUTH_STRING is not set.
@@ -62,21 +70,34 @@ def serve(
     api_token.make_token()
     listener = listen(host, port)
     try:
-        app = create_app(database, hosts=[host], any_address=not is_loopback(host))
+        app = create_app(database, maintenance=services, hosts=[host], any_address=not is_loopback(host))
         # Longer than the 5 s after which most clients drop an idle connection: a request on a connection that
         # the server is closing is lost.
         server = _Server(uvicorn.Config(app, log_level=log_level, timeout_keep_alive=30))
         # A signal that arrives before uvicorn handles signals stops it right after its start. After its
         # shutdown uvicorn raises the signal again; this handler ends the process in order.
         before = signal.signal(signal.SIGTERM, lambda number, frame: setattr(server, "should_exit", True))
+        bound = listener.getsockname()[1]
+        name = f"[{host}]" if ":" in host else host
+        record = server_records.ServerRecord(
+            os.getpid(),
+            machine.started(os.getpid()) or 0,
+            f"http://{name}:{bound}/api",
+            host,
+            bound,
+            services,
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            background,
+        )
         try:
+            server_records.write(record)
             if on_listening:
-                name = f"[{host}]" if ":" in host else host
-                on_listening(f"http://{name}:{listener.getsockname()[1]}/api")
+                on_listening(record.url)
             server.run(sockets=[listener])
         except KeyboardInterrupt:
             pass
         finally:
+            server_records.remove(record)
             signal.signal(signal.SIGTERM, before)
     finally:
         listener.close()

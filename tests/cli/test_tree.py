@@ -113,13 +113,13 @@ def test_an_unknown_option_is_answered_with_one_that_is_spelled_like_it_or_none(
     assert (
         "No such option: --limt; did you mean '--limit'?" in runyard("flow-run", "ls", "--limt", code=2).err
     )
-    assert runyard("flow-run", "ls", "--jsn", code=2).err.splitlines()[-1] == "Error: No such option: --jsn"
+    assert runyard("flow-run", "ls", "--jsn", code=2).err.splitlines()[-1] == "Error: No such option: --jsn."
 
 
 def test_json_alone_is_the_output(runyard):
     assert runyard("work-pool", "ls", "--json").json == []
     assert "--json" in runyard("work-pool", "create", "--type", "process", "--", "--json").out
-    assert runyard("completion", "--json", code=2).err.splitlines()[-1] == "Error: No such option: --json"
+    assert runyard("completion", "--json", code=2).err.splitlines()[-1] == "Error: No such option: --json."
 
 
 def test_the_version_alone(runyard):

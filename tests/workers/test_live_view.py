@@ -243,3 +243,36 @@ def test_levels_of_log_lines_are_coloured(screen, monkeypatch, colours):
     assert screen.text == "07:00:00.123 | ERROR   | it failed\n07:00:00.124 | INFO    | an ERROR"
     assert ("\x1b[31mERROR\x1b[0m   | it failed" in screen.output) is colours
     assert "\x1b[31mERROR\x1b[0m\n" not in screen.output
+
+
+def test_an_unchanged_page_is_not_painted_again():
+    from runyard.workers.live_rendering import Line, Page, Painter
+
+    def page(note):
+        return Page(["Worker w"], None, [Line("RUNNING", "calm-otter", "etl/d", note)], [], [])
+
+    painter = Painter("utf-8")
+    first = painter.paint(page("1 s"), 79, 10)
+    assert painter.paint(page("1 s"), 79, 10) is first
+    assert "2 s" in painter.paint(page("2 s"), 79, 10)[2]
+    assert len(painter.paint(page("2 s"), 79, 2)) == 2
+    assert painter.paint(page("2 s"), 30, 10)[0].count("─") == 30
+
+
+def test_a_small_terminal_gets_fewer_lines_and_is_told_how_many_are_left_out():
+    from runyard.workers.live_rendering import Line, Page, Painter
+
+    runs = [Line("RUNNING", f"run-{number}", "etl/d", "1 s") for number in range(12)]
+    due = [Line("SCHEDULED", f"in {number} min", "etl/d", "") for number in range(5)]
+    results = [Line("FAILED", f"end-{number}", "etl/d", "Failed") for number in range(5)]
+    lines = Painter("ascii").paint(Page(["Worker w"], None, runs, due, results), 79, 8)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines))
+    assert len(lines) == 8
+    assert [line.split()[:3] for line in text.splitlines()[2:]] == [
+        ["Running", "*", "run-0"],
+        [".", "and", "11"],
+        ["Next", "o", "in"],
+        ["o", "in", "1"],
+        ["Last", "x", "end-0"],
+        ["x", "end-1", "etl/d"],
+    ]

@@ -68,9 +68,18 @@ class Painter:
         except (LookupError, UnicodeError):
             self._unicode = False
         self._console: Any = None
+        # What was painted last: an idle worker is looked at each second, and mostly nothing has changed.
+        self._asked: tuple[Page, int, int] | None = None
+        self._painted: list[str] = []
 
     def paint(self, page: Page, columns: int, most: int) -> list[str]:
         """The lines of a page with colours, of at most `columns` cells; the parts shrink to `most` lines."""
+        if (page, columns, most) != self._asked:
+            self._painted = self._paint(page, columns, most)
+            self._asked = (page, columns, most)
+        return self._painted
+
+    def _paint(self, page: Page, columns: int, most: int) -> list[str]:
         from rich.table import Table
         from rich.text import Text
 

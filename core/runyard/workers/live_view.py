@@ -262,6 +262,9 @@ class _Printed(io.TextIOBase):
         """The descriptor of the replaced stream."""
         return int(self._stream.fileno())
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
     @property
     def encoding(self) -> str:  # type: ignore[override]
         """The encoding of the replaced stream."""
@@ -290,7 +293,8 @@ def live_view(worker: Worker) -> Iterator[None]:
         sys.stdout, sys.stderr = streams
         terminal.set_region(None)
         if in_main:
-            signal.signal(signal.SIGCONT, before)
+            # None: a handler that Python does not know.
+            signal.signal(signal.SIGCONT, signal.SIG_DFL if before is None else before)
         summary = view.summary()
         if summary:
             terminal.show(summary)

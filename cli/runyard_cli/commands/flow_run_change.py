@@ -77,6 +77,7 @@ def _cancel_one(client: Client, run: Any, output: str | None) -> Any:
     if not output:
         if result.state is not None and result.state.type == "CANCELLED":
             out.done(f"Cancelled flow run '{run.name}'.")
+            out.hint(f"Run it after all with: runyard flow-run retry {run.id}")
         else:
             out.done(f"Cancelling flow run '{run.name}': it is being stopped.")
             out.hint(f"Follow it with: runyard flow-run watch {run.id}")

@@ -55,7 +55,7 @@ def _inspect(
     if not tree:
         show_details(f"Flow run {run.name}", _sections(client, run, root), state=run.state_name)
         return
-    typer.echo(typer.style(f"{run.name}  ", bold=True) + out.state_text(run.state_type, run.state_name))
+    show_details(f"Flow run {run.name}", [], state=run.state_name)
     for line in tree_lines(root, tracebacks(client, root)):
         typer.echo(line)
     if not (root.children or root.left_out):
@@ -162,5 +162,6 @@ def _artifacts(client: Client, run: Any) -> Section:
     lines = [
         "  ".join(str(part) for part in (each.key or each.id, each.type, each.description) if part)
         for each in found
+        if each.key or each.type or each.description
     ]
     return Section("Artifacts", lines=lines)

@@ -226,8 +226,9 @@ def test_the_schema_accepts_what_deploys(runyard, project):
 
 def test_watch_deploys_again_on_save(runyard, project, home):
     project({"name": "a"})
+    (project.folder / "inspect.py").write_text("raise SystemExit('not the standard library')\n")
     process = subprocess.Popen(
-        [sys.executable, "-m", "runyard_cli.main", "deploy", "--all", "--watch"],
+        [sys.executable, "-P", "-m", "runyard_cli.main", "deploy", "--all", "--watch"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
     # Reading its lines would otherwise wait for good where one does not come.

@@ -156,6 +156,7 @@ def test_a_deploy_is_a_process_of_its_own(write, capfd):
     client = LocalClient()
     pool = dev_pool.open_pool(client)
     write("flows.py", "print('loaded')\n" + FLOWS)
+    write("inspect.py", "raise SystemExit('not the standard library')\n")
     wanted = Wanted(pool, "prefect.yaml")
     copied = DeployProcess(wanted).wait()
     assert [each.name for each in copied.copies] == ["etl/etl-dev", "report/report-dev"]

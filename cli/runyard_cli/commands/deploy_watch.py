@@ -22,7 +22,8 @@ def watch(project_file: str, arguments: list[str]) -> None:
     """
     from runyard.deployments.dev.saved_files import SavedFiles
 
-    command = [sys.executable, "-m", "runyard_cli.main", *arguments]
+    # -P: without the current folder, whose modules could hide those of the standard library.
+    command = [sys.executable, "-P", "-m", "runyard_cli.main", *arguments]
     files = SavedFiles(project_file)
     while True:
         subprocess.run(command, check=False)

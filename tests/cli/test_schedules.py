@@ -307,6 +307,12 @@ def test_schedules_are_paused_and_resumed_in_bulk(runyard, two):
     runyard("deployment", "pause", "weekly")
     runyard("schedule", "pause", "weekly")
     assert "deployment resume etl/weekly" in runyard("schedule", "resume", "weekly", "monday").err
+    again = runyard("schedule", "resume", "weekly", "monday")
+    assert "already active" in again.out
+    assert "deployment resume etl/weekly" in again.err
+    runyard("schedule", "pause", "nightly", "night")
+    shown = runyard("schedule", "ls", "--sort", "slug", "--columns", "slug,state,paused-by").out
+    assert shown == "early\tPaused\tschedule\nmonday\tPaused\tdeployment\nnight\tPaused\tschedule\n"
 
 
 def test_a_schedule_is_inspected_in_its_zone(runyard, two):

@@ -69,10 +69,11 @@ def deployment_of(schedule: Any) -> str:
     return f"{schedule.flow_name}/{schedule.deployment_name}"
 
 
-def _state(schedule: Any) -> str:
+def _paused_by(schedule: Any) -> str | None:
+    """What keeps a schedule from creating runs."""
     if not schedule.active:
-        return "Paused"
-    return "Deployment paused" if schedule.deployment_paused else "Active"
+        return "schedule"
+    return "deployment" if schedule.deployment_paused else None
 
 
 def _zone(schedule: Any) -> str:
@@ -94,8 +95,9 @@ def _listing(found: list[Any], filtered: bool) -> Listing:
             Column("Deployment", deployment_of, "name", wide=compact and len(found) == 1),
             Column("Schedule", lambda each: describe_schedule(each.schedule)),
             Column("Next", lambda each: each.next_due, "time", zone=_zone),
-            Column("State", _state, "state"),
+            Column("State", lambda each: "Paused" if _paused_by(each) else "Active", "state"),
             Column("Slug", lambda each: each.slug),
+            Column("Paused by", _paused_by, wide=True),
             Column("Last", lambda each: each.last_fired, "time", wide=True, zone=_zone),
             Column("Overlap", lambda each: each.overlap, wide=True),
             Column("Catchup", lambda each: each.catchup, wide=True),

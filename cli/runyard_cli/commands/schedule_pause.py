@@ -185,6 +185,8 @@ def _say(client: Client, chosen: list[Any], changed: list[Any], active: bool) ->
     name = f"'{one.slug}'" if one.slug else one.id
     if not changed:
         out.say(f"Schedule {name} is already {'active' if active else 'paused'}.")
+        if active and one.deployment_paused:
+            _tell_paused_deployment(one)
         return
     out.done(f"{done} schedule {name} of '{deployment_of(one)}': {describe_schedule(one.schedule)}.")
     if not active:
@@ -193,10 +195,14 @@ def _say(client: Client, chosen: list[Any], changed: list[Any], active: bool) ->
         return
     (now,) = _read(client, [one.id])
     if now.deployment_paused:
-        command = command_of("runyard deployment resume", deployment_of(one))
-        out.progress(f"Its deployment is paused, so it creates no runs; resume that too: {command}")
+        _tell_paused_deployment(one)
     elif now.next_due:
         zone = zone_of(one.schedule.model_dump(mode="json"))
         out.say(f"It is due next at {times.both(now.next_due, zone)}.")
     else:
         out.say("It is never due again.")
+
+
+def _tell_paused_deployment(one: Any) -> None:
+    command = command_of("runyard deployment resume", deployment_of(one))
+    out.progress(f"Its deployment is paused, so it creates no runs; resume that too: {command}")

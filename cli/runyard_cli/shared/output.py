@@ -280,7 +280,6 @@ _SIGNS = {
     "SCHEDULED": "◌",
     "LATE": "!",
     "PAUSED": "‖",
-    "DEPLOYMENTPAUSED": "‖",
     "SUSPENDED": "‖",
     "CANCELLING": "⊘",
     "CANCELLED": "⊘",

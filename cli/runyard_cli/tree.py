@@ -47,7 +47,9 @@ COMMANDS: dict[str, Entry] = {
     ),
     "artifact": Entry("artifact", "artifact", "See the artifacts that runs created.", "What runs use"),
     "server": Entry("server", "server", "Serve the API to other machines.", "Installation"),
-    "database": Entry("database", "database", "Check, back up and upgrade the database.", "Installation"),
+    "database": Entry(
+        "database", "database", "Check, back up, restore and upgrade the database.", "Installation"
+    ),
     "completion": Entry(
         "completion", "completion", "Complete commands and names in your shell.", "Installation"
     ),

@@ -115,7 +115,7 @@ def inspect(
         ("Updated", newest.updated),
         ("ID", newest.id),
     ]
-    made_by = [("Flow run", newest.flow_run_id), ("Task run", newest.task_run_id)]
+    made_by = [("Flow run", _flow_run(client, newest.flow_run_id)), ("Task run", newest.task_run_id)]
     heading = f"Artifact {newest.key}" if newest.key else "Artifact"
     show_details(heading, [Section("Details", facts), Section("Created by", made_by)])
     out.say("")
@@ -123,6 +123,19 @@ def inspect(
     if older:
         out.say("")
         show_list(_listing(None, "Earlier versions"), lambda: Page(older, len(older)), View())
+
+
+def _flow_run(client: Any, flow_run_id: str | None) -> str | None:
+    """The name and the id of a flow run; only the id if it was deleted."""
+    from runyard.base.errors import NotFound
+    from runyard.operations.flow_runs.flow_runs import read_flow_run
+
+    if flow_run_id is None:
+        return None
+    try:
+        return f"{client.call(read_flow_run, flow_run_id).name} ({flow_run_id})"
+    except NotFound:
+        return flow_run_id
 
 
 def _versions(client: Any, newest: Any, limit: int | None) -> list[Any]:

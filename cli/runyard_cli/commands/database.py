@@ -24,7 +24,10 @@ database.add_typer(stats)
 
 @database.command("path", example="runyard database path")
 def path() -> None:
-    """Print where the database is; with an API, the database of this machine that commands do not use."""
+    """Print where the database is.
+
+    With an API, it is the database of this machine, which commands do not use.
+    """
     from runyard import settings
     from runyard.base.url_passwords import hidden
     from runyard.store import database_maintenance
@@ -36,7 +39,10 @@ def path() -> None:
 
 @database.command("check", example="runyard database check")
 def check(output: Output = None) -> None:
-    """Read the whole database and check whether it is damaged; changes nothing."""
+    """Check whether the database is damaged.
+
+    Reads the whole database, and changes nothing.
+    """
     from runyard.base.errors import DatabaseCorrupt
     from runyard.store import database_maintenance
 
@@ -77,7 +83,11 @@ def backup(
     ] = False,
     output: Output = None,
 ) -> None:
-    """Copy the database to the file TARGET while it is in use, and the key of its secrets to TARGET.key."""
+    """Copy the database to the file TARGET while it is in use.
+
+    The key of its secrets is copied to TARGET.key. Without it they cannot be read; with both files, anyone
+    can read them.
+    """
     from runyard.store import database_backups
 
     made = database_backups.backup(target, overwrite, with_key, with_results)
@@ -107,9 +117,10 @@ def restore(
     yes: Yes = False,
     output: Output = None,
 ) -> None:
-    """Put the backup SOURCE in the place of the database, with the key of its secrets and its results.
+    """Replace the database by the backup SOURCE, with the key of its secrets.
 
-    No process may use the database meanwhile. The present database and its key are kept beside it.
+    A backup whose key is missing is refused. Large results are restored from SOURCE.results.tar, if it
+    exists. No process may use the database meanwhile. The present database and its key are kept beside it.
     """
     from runyard.store import database_restores
 
@@ -128,9 +139,10 @@ def restore(
 
 @database.command("upgrade", example="runyard database upgrade")
 def upgrade(output: Output = None) -> None:
-    """Upgrade the database to the schema of this Runyard, with all its indexes, while it is in use.
+    """Upgrade the database to the schema of this Runyard, while it is in use.
 
-    Every command upgrades the schema by itself; workers and servers create the indexes in the background.
+    Creates all indexes too. Every command upgrades the schema by itself; workers and servers create the
+    indexes in the background.
     """
     from runyard.client import LocalClient
     from runyard.store import database_maintenance

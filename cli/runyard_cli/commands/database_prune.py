@@ -81,12 +81,13 @@ def _prune(
     yes: Yes = False,
     output: Output = None,
 ) -> None:
-    """Delete old runs, with their task runs, logs, results, artifacts and inputs.
+    """Delete old runs and logs.
 
-    A run is deleted together with all runs that it called, when all of them have ended and are old.
-    Without --older-than and --logs-older-than, the settings decide (RUNYARD_RETENTION_RUNS_DAYS and so
-    on), as for workers and servers, which do this by themselves. Rows are deleted in small parts, while
-    the database is in use, and the command may be interrupted. With an API, the server does it.
+    Task runs, logs, results, artifacts and inputs are deleted with their runs. A run is deleted together
+    with all runs that it called, when all of them have ended and are old. Without --older-than and
+    --logs-older-than, the settings decide (RUNYARD_RETENTION_RUNS_DAYS and so on), as for workers and
+    servers, which do this by themselves. Rows are deleted in small parts, while the database is in use, and
+    the command may be interrupted. With an API, the server does it.
     """
     from runyard.engine import retention_loop
 

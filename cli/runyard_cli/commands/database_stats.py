@@ -17,10 +17,10 @@ stats = App()
 
 @stats.command("stats", example="runyard database stats")
 def _stats(output: Output = None) -> None:
-    """Count what the database holds, and show what retention deletes next.
+    """Count what the database holds.
 
-    The bytes include indexes, where the database can tell. All rows are counted, which takes long in a
-    large database.
+    Also shows what retention deletes next. The bytes include indexes, where the database can tell. All rows
+    are counted, which takes long in a large database.
     """
     from runyard.operations.retention.database_size import read_database_stats
 

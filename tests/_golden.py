@@ -13,22 +13,33 @@ import itertools
 import json
 import os
 import pty
+import shlex
 import struct
+import subprocess
 import sys
+import tempfile
 import termios
 import traceback
 
-NOW = "2026-11-29 12:00:00"
-ZONE = "Europe/Berlin"
+from _golden_world import NOW, ZONE, fix_ids, make_world
+from _tools import need
+
 # By name: the columns of the terminal (None: a pipe), and more variables.
 MODES: dict[str, tuple[int | None, dict[str, str]]] = {
     "80 columns": (80, {}),
     "200 columns": (200, {}),
     "80 columns, NO_COLOR": (80, {"NO_COLOR": "1"}),
     "a pipe": (None, {}),
+    "recording": (92, {}),
 }
+# The modes of golden files, and the sessions that are recorded.
+GOLDEN = tuple(mode for mode in MODES if mode != "recording")
+RECORDED = {
+    "status": ["status"],
+    "failure": ["flow-run ls --limit 6", "flow-run inspect sad-fox"],
+}
+PATH = f"{os.path.dirname(sys.executable)}{os.pathsep}/usr/local/bin:/usr/bin:/bin"
 _MARK = "\x1e"
-_HOUR = 1 / 24
 
 # Command lines, in this order, by the file that holds what they print.
 COMMANDS = {
@@ -123,7 +134,7 @@ COMMANDS = {
     ],
     "alias": ["alias bash"],
 }  # fmt: skip
-# What is not typed, and why.
+# What is not typed, and why; a group stands for its commands.
 LEFT_OUT = {
     "api": "it prints what routes answer, which the tests of routes check",
     "block register": "it imports code; tests/cli/test_block.py",
@@ -147,7 +158,7 @@ LEFT_OUT = {
     "run": "it runs code; tests/cli/test_program.py",
     "secret rotate": "a new key; tests/cli/test_secret.py",
     "secret set": "it reads standard input; tests/cli/test_secret.py",
-    "server start": "it runs until it is stopped; tests/server",
+    "server": "a process of its own; tests/server",
     "task serve": "it runs until it is stopped; tests/cli/test_task_serve.py",
     "version": "versions; tests/cli/test_program.py",
     "work-pool get-default-base-job-template": "the template; templates/",
@@ -155,191 +166,6 @@ LEFT_OUT = {
     "worker install": "paths of the machine; tests/cli/test_worker_start.py",
     "worker start": "it runs until it is stopped; tests/cli/test_worker_start.py",
 }
-
-
-def _fix_ids():
-    """Ids and names by counters: each id is 90 seconds older than the next, so that its beginning differs."""
-    from runyard.base import ids
-
-    moments = itertools.count(1_795_000_000_000, 90_000)
-    numbers = itertools.count(1)
-    names = itertools.count(1)
-
-    def new_id():
-        text = f"{next(moments):012x}"
-        return f"{text[:8]}-{text[8:]}-7000-8000-{next(numbers):012x}"
-
-    ids.new_id = new_id
-    ids.new_name = lambda: f"new-run-{next(names)}"
-
-
-def make_world():
-    """The installation that the commands show."""
-    from _history import History
-    from runyard.client import LocalClient
-    from runyard.operations.deployments import deployments
-    from runyard.operations.limits import concurrency_limits, tag_limits
-    from runyard.operations.records import stored_variables
-    from runyard.operations.schedules import schedules
-    from runyard.operations.work_pools import work_pools, work_queues, workers
-    from runyard.store.database import get_database
-
-    client = LocalClient()
-    call = client.call
-    for name, kind, limit in (
-        ("default-agent-pool", "process", 4),
-        ("boxes", "docker", None),
-        ("old", "process", None),
-    ):
-        call(
-            work_pools.create_work_pool,
-            work_pools.WorkPoolCreate(name=name, type=kind, concurrency_limit=limit),
-        )
-    call(work_pools.update_work_pool, "old", work_pools.WorkPoolUpdate(is_paused=True))
-    queue = work_queues.WorkQueueCreate(name="urgent", priority=1, concurrency_limit=2)
-    call(work_queues.create_work_queue, "default-agent-pool", queue)
-    call(
-        workers.heartbeat_worker,
-        "default-agent-pool",
-        workers.WorkerHeartbeat(name="crane", concurrency_limit=8),
-    )
-    schema = {
-        "type": "object",
-        "properties": {"date": {"type": "string"}, "size": {"type": "integer", "default": 3}},
-    }
-    made = {}
-    for flow, name, pool, more in (
-        ("my-etl-flow", "daily-etl", "default-agent-pool", {"version": "1", "tags": ["etl"]}),
-        ("my-etl-flow", "daily-etl", "default-agent-pool", {"version": "2", "tags": ["etl", "nightly"]}),
-        ("report", "weekly", "boxes", {"description": "The report of the week."}),
-        ("report", "monthly", "boxes", {}),
-        ("[red]markup[/red]", "naïve 🦊", "boxes", {}),
-    ):
-        item = {
-            "flow_name": flow, "name": name, "work_pool_name": pool, "entrypoint": f"flows/{flow}.py:flow",
-            "parameter_openapi_schema": schema, "parameters": {"size": 5}, **more,
-        }  # fmt: skip
-        body = deployments.DeploymentsApply.model_validate({"owner": name, "deployments": [item]})
-        made[name] = call(deployments.apply_deployments, body)[0].deployment
-    for name, fields in (
-        ("daily-etl", {"schedule": {"cron": "0 6 * * *", "timezone": "Asia/Tokyo"}, "slug": "early"}),
-        ("weekly", {"schedule": {"cron": "30 7 * * 1", "timezone": ZONE}, "slug": "monday"}),
-        ("monthly", {"schedule": {"interval": 86400}, "slug": "first", "active": False}),
-    ):
-        body = [schedules.DeploymentScheduleCreate.model_validate(fields)]
-        call(schedules.create_deployment_schedules, made[name].id, body)
-    call(deployments.pause_deployment, made["weekly"].id)
-    for name, value in (("region", "eu-central-1"), ("thresholds", {"low": 1, "high": [2, 3]})):
-        call(
-            stored_variables.create_variable,
-            stored_variables.VariableCreate(name=name, value=value, tags=["ops"]),
-        )
-    call(
-        concurrency_limits.create_concurrency_limit,
-        concurrency_limits.ConcurrencyLimitCreate(name="warehouse", limit=1),
-    )
-    call(tag_limits.create_tag_limit, tag_limits.TagLimitCreate(tag="db", concurrency_limit=2))
-    with History(get_database()) as history:
-        _fill(history, made)
-
-
-def _fill(history, made):
-    from _history import DAY
-    from runyard.base import ids
-
-    daily, weekly = made["daily-etl"], made["weekly"]
-    of_daily = {
-        "flow_id": daily.flow_id, "deployment_id": daily.id, "work_queue_id": daily.work_queue_id,
-        "parameters": json.dumps({"date": "2026-11-28", "size": 5}), "tags": json.dumps(["etl"]),
-    }  # fmt: skip
-    of_weekly = {"flow_id": weekly.flow_id, "deployment_id": weekly.id, "work_queue_id": weekly.work_queue_id}
-
-    def timed(days, seconds):
-        start = history.now - int(days * 86_400e6)
-        return {
-            "start_time": start,
-            "end_time": start + int(seconds * 1e6),
-            "total_run_time": int(seconds * 1e6),
-            "run_count": 1,
-        }
-
-    well = history.flow_run(2 * _HOUR, name="rapid-hare", **of_daily, **timed(2 * _HOUR, 95))
-    for number in range(3):
-        history.task_run(well, 2 * _HOUR, name=f"extract-{number}", **timed(2 * _HOUR, 12.5 * (number + 1)))
-    failed = history.flow_run(5 * _HOUR, "FAILED", name="sad-fox", **of_daily, **timed(5 * _HOUR, 61))
-    history.task_run(failed, 5 * _HOUR, name="extract-0", **timed(5 * _HOUR, 30))
-    broken = history.task_run(failed, 5 * _HOUR, "FAILED", name="load-0", **timed(5 * _HOUR, 2))
-    for table, run in (("flow_runs", failed), ("task_runs", broken)):
-        kind = "Flow" if table == "flow_runs" else "Task"
-        state = {
-            "id": "0" * 8 + "-0000-7000-8000-" + "0" * 12, "type": "FAILED", "name": "Failed",
-            "timestamp": "2026-11-29T06:01:00Z",
-            "message": f"{kind} run encountered an exception: ValueError: no such table: orders",
-        }  # fmt: skip
-        history.tx.execute(
-            f"UPDATE {table} SET state = :state WHERE id = :id", {"state": json.dumps(state), "id": run}
-        )
-    for run, level, text in (
-        (well, 20, "Beginning flow run 'rapid-hare' for flow 'my-etl-flow'"),
-        (well, 30, "2 rows without a price [bold]left out[/bold]"),
-        (failed, 40, "ValueError: no such table: orders"),
-    ):
-        moment = history.now - int(2 * _HOUR * DAY)
-        history.put(
-            "logs", id=ids.new_id(), name="runyard.flow_runs", level=level, message=text, timestamp=moment,
-            flow_run_id=run,
-        )  # fmt: skip
-    running = history.flow_run(
-        0.5 * _HOUR,
-        "RUNNING",
-        name="calm-otter",
-        **of_daily,
-        start_time=history.now - 1_800_000_000,
-        attempt=1,
-    )
-    queue = daily.work_queue_id
-    history.put(
-        "leases", flow_run_id=running, attempt=1, owner="crane", work_queue_id=queue, deployment_id=daily.id,
-        work_pool_id=history.tx.value("SELECT work_pool_id FROM work_queues WHERE id = :id", {"id": queue}),
-        worker_id=history.tx.value("SELECT id FROM workers"), acquired=history.now - 1_800_000_000,
-    )  # fmt: skip
-    history.flow_run(
-        1 * _HOUR,
-        "SCHEDULED",
-        name="late-lark",
-        **of_weekly,
-        next_scheduled_start_time=history.now - 3_600_000_000,
-    )
-    history.tx.execute("UPDATE flow_runs SET state_name = 'Late' WHERE name = 'late-lark'")
-    history.flow_run(
-        -3 * _HOUR,
-        "SCHEDULED",
-        name="early-bird",
-        **of_daily,
-        next_scheduled_start_time=history.now + 10_800_000_000,
-    )
-    history.flow_run(
-        4 * _HOUR, "PAUSED", name="wise-hen", **of_daily, start_time=history.now - 14_400_000_000
-    )
-    for days, kind in ((3, "CRASHED"), (2.5, "CANCELLED")):
-        history.flow_run(days, kind, name="twin", **of_weekly, **timed(days, 3))
-    history.flow_run(9, name="glad-gnu", **of_weekly, **timed(9, 3600))
-    text = json.dumps("# Report\n\nAll [bold]well[/bold].")
-    at = history.now - 3_600_000_000
-    for key, kind, data in (
-        ("report", "markdown", text),
-        ("rows", "table", json.dumps('[{"a": 1, "b": 2}]')),
-    ):
-        history.put(
-            "artifacts",
-            id=ids.new_id(),
-            created=at,
-            updated=at,
-            key=key,
-            type=kind,
-            data=data,
-            flow_run_id=well,
-        )
 
 
 def _more_of_the_world():
@@ -366,11 +192,9 @@ def _type(words):
     return 0
 
 
-def _type_all():
-    """Type all commands; what they print goes where this process prints."""
-    import shlex
-
-    for line in itertools.chain(*COMMANDS.values()):
+def _type_all(lines):
+    """Type commands; what they print goes where this process prints."""
+    for line in lines:
         sys.stdout.write(f"{_MARK}{line}\n")
         sys.stdout.flush()
         code = _type(shlex.split(line))
@@ -380,19 +204,19 @@ def _type_all():
             sys.stdout.flush()
 
 
-def _on_terminal(columns):
-    """Type all commands on a terminal of so many columns, and return what it shows."""
+def _on_terminal(columns, lines):
+    """Type commands on a terminal of so many columns, and return what it shows."""
     child, terminal = pty.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nobody answers questions
-            _type_all()
+            _type_all(lines)
         os._exit(0)
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     return _read(terminal, child).replace("\r\n", "\n")
 
 
-def _in_pipe():
+def _in_pipe(lines):
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -400,7 +224,7 @@ def _in_pipe():
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(write, 1)
             os.dup2(write, 2)
-            _type_all()
+            _type_all(lines)
         os._exit(0)
     os.close(write)
     return _read(read, child)
@@ -415,9 +239,29 @@ def _read(descriptor, child):
     return b"".join(parts).decode()
 
 
+def typed(mode):
+    """What all commands of a mode printed, by their lines. It skips the test where libfaketime is missing."""
+    library = need("faketime")
+    # The length of the folder's name counts where a line is cut.
+    with tempfile.TemporaryDirectory(prefix="runyard-golden-", dir="/tmp") as folder:
+        file = os.path.join(folder, "printed.json")
+        environment = {
+            "PATH": PATH, "HOME": folder, "RUNYARD_HOME": f"{folder}/home", "TZ": ZONE, "LANG": "C.UTF-8",
+            "TERM": "xterm-256color", "PYTHONPATH": os.path.dirname(__file__), "LD_PRELOAD": library,
+            "FAKETIME": NOW, "DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1",
+        }  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, __file__, mode, folder, file],
+            env=environment, cwd=folder, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        with open(file, encoding="utf-8") as printed:
+            return json.load(printed)
+
+
 def main(mode, folder, file):
     """Make the installation, type all commands, and write what they printed by their lines."""
-    _fix_ids()
+    fix_ids()
     make_world()
     _more_of_the_world()
     from runyard.store import database
@@ -427,7 +271,8 @@ def main(mode, folder, file):
     database._databases.clear()
     columns, variables = MODES[mode]
     os.environ.update(variables)
-    shown = _in_pipe() if columns is None else _on_terminal(columns)
+    lines = list(itertools.chain(*(RECORDED if mode == "recording" else COMMANDS).values()))
+    shown = _in_pipe(lines) if columns is None else _on_terminal(columns, lines)
     shown = shown.replace(folder, "/home/ada/runyard-golden".ljust(len(folder), "_")[: len(folder)])
     found = []
     for part in shown.split(_MARK)[1:]:

@@ -29,6 +29,13 @@ def test_a_schedule_is_described_with_its_zone(spec, text):
     assert describe_schedule(spec) == text
 
 
+def test_a_narrow_column_has_the_city_of_the_zone():
+    spec = {"cron": "0 6 * * *", "timezone": "America/Argentina/Buenos_Aires"}
+    assert describe_schedule(spec, short=True) == "every day at 06:00 (Buenos Aires)"
+    assert describe_schedule({"interval": 60}, short=True) == "every minute (UTC)"
+    assert summary([schedule(SOON, **spec)], short=True) == "every day at 06:00 (Buenos Aires)"
+
+
 def test_a_single_time_is_shown_with_a_zone():
     assert describe_schedule({"at": "2099-01-01T12:00:00Z"}).startswith("once at 2099-01-01 ")
 

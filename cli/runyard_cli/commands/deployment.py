@@ -10,6 +10,7 @@ from runyard_cli.commands.deployment_pause import pausing
 from runyard_cli.commands.deployment_run import run
 from runyard_cli.commands.deployment_schedule import schedule
 from runyard_cli.commands.deployment_versions import rollback, versions
+from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App
 from runyard_cli.shared.client import body, connect, listed
 from runyard_cli.shared.lists import Column, Listing, Page, View, show_list
@@ -70,7 +71,9 @@ def ls(
         empty = f"No deployments of {' or '.join(map(repr, flow))}; see all: runyard deployment ls"
     elif wanted:
         empty = "No deployments match; see all: runyard deployment ls"
-    listing = Listing("Deployments", _COLUMNS, empty)
+    short = out.on_terminal() and output != "wide"
+    schedule = Column("Schedule", lambda each: summary(each.schedules, short))
+    listing = Listing("Deployments", [_NAME, schedule, *_COLUMNS], empty)
     show_list(listing, read, View(output, columns, sort, watch), client)
 
 
@@ -79,9 +82,8 @@ def _zone(found: Any) -> str:
     return getattr(first.schedule, "timezone", None) or "UTC" if first else "UTC"
 
 
+_NAME = Column("Name", lambda each: f"{each.flow_name}/{each.name}", "name")
 _COLUMNS = (
-    Column("Name", lambda each: f"{each.flow_name}/{each.name}", "name"),
-    Column("Schedule", lambda each: summary(each.schedules)),
     Column("Next", lambda each: next_due(each.schedules), "time", zone=_zone),
     Column("Pool", lambda each: each.work_pool_name),
     Column("Status", lambda each: "PAUSED" if each.paused else str(each.status), "state"),

@@ -61,7 +61,9 @@ def _ls(
             total = client.call(count_schedules, body=body(count_schedules, **filters))
         return Page(rows, total)
 
-    show_list(_listing(found, bool(filters)), read, View(output, columns, sort, watch), client)
+    show_list(
+        _listing(found, bool(filters), output == "wide"), read, View(output, columns, sort, watch), client
+    )
 
 
 def deployment_of(schedule: Any) -> str:
@@ -80,7 +82,7 @@ def _zone(schedule: Any) -> str:
     return getattr(schedule.schedule, "timezone", None) or "UTC"
 
 
-def _listing(found: list[Any], filtered: bool) -> Listing:
+def _listing(found: list[Any], filtered: bool, wide: bool) -> Listing:
     """The columns, with ids where the schedules of one deployment are to be told apart."""
     if found:
         empty = "No schedules; add one: runyard deployment schedule create DEPLOYMENT --cron '0 6 * * *'"
@@ -89,11 +91,12 @@ def _listing(found: list[Any], filtered: bool) -> Listing:
     else:
         empty = "No schedules; add one to a deployment: runyard schedule create DEPLOYMENT --cron '0 6 * * *'"
     compact = out.on_terminal()  # a pipe gets the same columns always
+    short = compact and not wide
     return Listing(
         "Schedules",
         [
             Column("Deployment", deployment_of, "name", wide=compact and len(found) == 1),
-            Column("Schedule", lambda each: describe_schedule(each.schedule)),
+            Column("Schedule", lambda each: describe_schedule(each.schedule, short)),
             Column("Next", lambda each: each.next_due, "time", zone=_zone),
             Column("State", lambda each: "Paused" if _paused_by(each) else "Active", "state"),
             Column("Slug", lambda each: each.slug),

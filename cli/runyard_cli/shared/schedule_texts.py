@@ -8,17 +8,21 @@ from runyard_cli.shared import output as out
 from runyard_cli.shared import times
 
 
-def describe_schedule(spec: Any) -> str:
+def describe_schedule(spec: Any, short: bool = False) -> str:
     """A schedule with its time zone, such as `Monday to Friday at 06:00 (Europe/Berlin)`.
 
     It is in words where these say all of it, else the expression.
 
     Args:
         spec: a specification, or a model of one.
+        short: only the city of the time zone, for a narrow column.
     """
     fields = spec if isinstance(spec, dict) else out.to_json(spec)
     text = timing(fields)
-    return text if fields.get("at") is not None else f"{text} ({fields.get('timezone') or 'UTC'})"
+    if fields.get("at") is not None:
+        return text
+    zone = fields.get("timezone") or "UTC"
+    return f"{text} ({zone.rpartition('/')[2].replace('_', ' ') if short else zone})"
 
 
 def timing(spec: dict[str, Any]) -> str:
@@ -56,16 +60,17 @@ def expression(spec: dict[str, Any]) -> str:
     return f"at: {spec.get('at')}"
 
 
-def summary(schedules: list[Any]) -> str:
+def summary(schedules: list[Any], short: bool = False) -> str:
     """The schedules of a deployment in a cell: the one that is due next, and how many others there are.
 
     Args:
         schedules: as the API shows them.
+        short: as for `describe_schedule`.
     """
     first = first_schedule(schedules)
     if first is None:
         return ""
-    text = describe_schedule(first.schedule) + ("" if first.active else ", paused")
+    text = describe_schedule(first.schedule, short) + ("" if first.active else ", paused")
     return f"{text} +{len(schedules) - 1}" if len(schedules) > 1 else text
 
 

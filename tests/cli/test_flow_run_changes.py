@@ -269,3 +269,20 @@ def test_a_subflow_run_is_retried_with_the_run_that_called_it(runyard, make):
     shown = runyard("flow-run", "inspect", inner["id"]).out
     assert f"  Part of  {root['name']} ({root['id']})\n" in shown
     assert f"1 of 2 tasks failed: fetch-1 of {inner['name']}" in runyard("flow-run", "why", root["id"]).out
+
+
+def test_another_parameter_counts_where_the_old_value_was_kept_exactly(runyard, home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd.py").write_text(
+        "from runyard import flow\n\n@flow(validate_parameters=False)\ndef odd(items, more, lost=None):\n"
+        "    with open('calls.txt', 'a') as file:\n"
+        "        file.write(f'{items!r} {more!r}\\n')\n"
+        "    raise ValueError('x')\n\n"
+        "if __name__ == '__main__':\n    odd({1}, (2,), iter([3]))\n"
+    )
+    runyard("run", "odd.py", code=1)
+    again = ("flow-run", "retry", "-", "--entrypoint", "odd.py:odd")
+    assert "'lost'" in runyard(*again, "--param", "items=[4]", code=1).err
+    runyard(*again, "--param", "items=[4]", "--param", "lost=5", code=1)
+    runyard(*again, code=1)
+    assert (tmp_path / "calls.txt").read_text() == "{1} (2,)\n[4] (2,)\n[4] (2,)\n"

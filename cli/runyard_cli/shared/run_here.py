@@ -35,15 +35,19 @@ def run_again_here(
         The exit code.
     """
     from runyard.deployments.loading.loading import load_flow, parameter_schema
+    from runyard.domain import exact_parameters
     from runyard.engine.entry import run_again
+    from runyard.engine.recorded_parameters import restored
     from runyard.operations.flow_runs import flow_runs
 
     with out.prints_aside(bool(output)):
         flow: Any = load_flow(entrypoint)
         parameters = run.parameters
         if param or whole is not None:
-            parameters = {**parameters, **values.parameters(param or [], whole, parameter_schema(flow))}
-            flow.validate_parameters(parameters)
+            given = values.parameters(param or [], whole, parameter_schema(flow))
+            rest = restored(parameters, exact_parameters.without(run.context, given), flow)
+            flow.validate_parameters({**rest, **given})
+            parameters = {**parameters, **given}
             change = body(flow_runs.update_flow_run, parameters=parameters)
             client.call(flow_runs.update_flow_run, run.id, body=change)
         state = run_again(flow, run.id, parameters)

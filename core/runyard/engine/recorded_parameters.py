@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from runyard.base.errors import ParameterError
 from runyard.base.redaction import STARS, redact, redact_json
 from runyard.base.texts import storable
+from runyard.domain.exact_parameters import KEY
 from runyard.engine.parameters import model_of, signature_of
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 # Imported inside functions: exact forms (9 ms), for parameters that their JSON form does not restore.
 
 
-# In the context of a run: by parameter, `{"value": EXACT}`, `{"lost": WHY}` or `{"default": true}`.
-_KEY = "runyard.parameters"
 # The most characters of JSON for all parameters of a run; the shown and the exact form count separately.
 LARGEST = 512 * 1024
 # The same for the parameters of a run of a deployment.
@@ -93,7 +92,7 @@ def recorded(
             more[name] = {"default": True}
         else:
             more[name] = {"lost": why or reason}
-    context = _encode({_KEY: more}) if more else "{}"
+    context = _encode({KEY: more}) if more else "{}"
     return storable("{" + ",".join(shown) + "}"), storable(context)
 
 
@@ -107,7 +106,7 @@ def restored(parameters: dict[str, Any], context: dict[str, Any], flow: Any) -> 
     Raises:
         ParameterError: some values were not stored; a default must not replace them.
     """
-    more = context.get(_KEY)
+    more = context.get(KEY)
     if not isinstance(more, dict):
         return parameters
     lost = [f"{name!r}: {how['lost']}" for name, how in more.items() if "lost" in how]

@@ -7,7 +7,7 @@ from typing import Any
 from runyard.base import clock
 from runyard.base.errors import Conflict, InvalidInput, NotFound
 from runyard.base.quoting import command_of, quoted
-from runyard.domain import flow_run_rules
+from runyard.domain import exact_parameters, flow_run_rules
 from runyard.domain.states import PENDING, RUNNING, SCHEDULED, State
 from runyard.operations.filters import query
 from runyard.operations.flow_runs import leases
@@ -212,6 +212,8 @@ def update_flow_run(tx: Transaction, flow_run_id: str, body: FlowRunUpdate) -> N
         for name, value in given.items()
         if name != "empirical_policy" and (value is not None or name == "infrastructure_pid")
     }
+    if body.parameters is not None:
+        changes["context"] = dump(context_of(row, body.parameters))
     if body.empirical_policy is not None:
         kept = load(row["empirical_policy"], {})
         changes["empirical_policy"] = dump({**kept, **_policy(body.empirical_policy)})
@@ -222,6 +224,13 @@ def update_flow_run(tx: Transaction, flow_run_id: str, body: FlowRunUpdate) -> N
         f"UPDATE flow_runs SET {names}, updated = :now WHERE id = :id",  # noqa: S608  # names of our model
         {**changes, "now": clock.now_us(), "id": flow_run_id},
     )
+
+
+def context_of(row: Row, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The context of a run that gets these parameters: without the exact forms of those that change."""
+    present = load(row["parameters"], {})
+    changed = {name for name in {*present, *parameters} if present.get(name) != parameters.get(name)}
+    return exact_parameters.without(load(row["context"], {}), changed)
 
 
 @operation("PATCH", "/flow_runs/{flow_run_id}/labels", status=204)

@@ -15,7 +15,7 @@ from runyard.domain.typed_parameters import read_parameters
 from runyard.operations.deployments.deployment_rows import deployment_row
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
 from runyard.operations.flow_runs.flow_run_shapes import FlowRun, flow_run_of
-from runyard.operations.flow_runs.flow_runs import read_row
+from runyard.operations.flow_runs.flow_runs import context_of, read_row
 from runyard.operations.flow_runs.insert_deployment_runs import check_parameters
 from runyard.operations.operation import operation
 from runyard.operations.schemas import Input, dump, load
@@ -49,8 +49,14 @@ def retry_flow_run(tx: Transaction, flow_run_id: str, body: FlowRunRetry) -> Flo
     if body.parameter_texts or body.parameters_text is not None:
         parameters = _parameters(tx, run["deployment_id"], load(run["parameters"], {}), body)
         tx.execute(
-            "UPDATE flow_runs SET parameters = :parameters, updated = :now WHERE id = :id",
-            {"parameters": dump(parameters), "now": clock.now_us(), "id": flow_run_id},
+            "UPDATE flow_runs SET parameters = :parameters, context = :context, updated = :now "
+            "WHERE id = :id",
+            {
+                "parameters": dump(parameters),
+                "context": dump(context_of(run, parameters)),
+                "now": clock.now_us(),
+                "id": flow_run_id,
+            },
         )
     outcome = change_flow_run_state(tx, flow_run_id, AwaitingRetry(), force=True)
     if outcome.status != ACCEPT:

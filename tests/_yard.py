@@ -168,7 +168,7 @@ class Yard:
         arguments = json.dumps({"pool": "pool", "name": name, "limit": 2, **options})
         with open(self.folder / f"{name}.out", "w") as out:
             process = subprocess.Popen(
-                [sys.executable, "-c", WORKER, arguments],
+                [sys.executable, "-P", "-c", WORKER, arguments],
                 env={**self.environment, **environment},
                 cwd=self.folder,
                 start_new_session=True,

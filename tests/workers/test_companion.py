@@ -47,6 +47,7 @@ def server_of(yard, count=1):
 
 
 def test_one_worker_runs_flows_and_background_tasks(yard):
+    (yard.folder / "inspect.py").write_text("raise SystemExit('not the standard library')\n")
     future, run = task_of(yard).delay(21), yard.run()
     worker = yard.worker(tasks=["jobs.py:double"])
     assert future.result(timeout=DEADLINE_SECONDS) == 42

@@ -104,7 +104,8 @@ class TaskServer:
 
     def _start(self) -> None:
         self._ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "runyard", "task", "serve", *self._entrypoints]
+        # -P: without the current folder, whose modules could hide those of the standard library.
+        command = [sys.executable, "-P", "-m", "runyard", "task", "serve", *self._entrypoints]
         try:
             # Its own process group: Ctrl-C reaches only the worker, which passes it on.
             self._process = subprocess.Popen(

@@ -4,6 +4,7 @@ RunyardError                    message for the user; `status` is its HTTP statu
 ├── NotFound              404   the object does not exist
 ├── Conflict              409   the object exists already, or its state does not allow this
 ├── InvalidInput          422   a value is invalid
+│   ├── TooMany           400   more objects than one call takes or returns
 │   ├── ParameterError    409   a flow's parameters do not match its signature
 │   ├── ScheduleError     422   a cron, interval, rrule or time zone is invalid
 │   └── ProjectError      422   a prefect.yaml is invalid; names file, line and key
@@ -89,6 +90,12 @@ class InvalidInput(RunyardError):
     """A value is invalid."""
 
     status = 422
+
+
+class TooMany(InvalidInput):
+    """The request asks for more objects than one call takes, or would return more than fit."""
+
+    status = 400
 
 
 class ParameterError(InvalidInput):

@@ -249,6 +249,37 @@ class Listing(Filter):
     sort: str | None = None
 
 
+class Paging(Filter):
+    """Which page of a listing to read: filters, order, `page` (the first is 1) and its `limit`.
+
+    `limit`: default and maximum 200. `sort`: a sort value of the listed kind.
+    """
+
+    limit: int | None = None
+    page: int | None = None
+    sort: str | None = None
+
+
+class Page(Model):
+    """A page of a listing: its number, how many objects match in all, and how many pages they fill."""
+
+    count: int
+    limit: int
+    pages: int
+    page: int
+
+
+class BulkDelete(Model):
+    """The ids of the objects that a call deleted."""
+
+    deleted: list[str] = Field(default_factory=list)
+
+
+# The most objects that one call changes, as in Prefect.
+MOST_AT_ONCE = 50
+AtOnce = Annotated[int, Field(ge=1, le=MOST_AT_ONCE)]
+
+
 def check_name(kind: str, name: str, forbidden: str = ids.FORBIDDEN) -> None:
     """Reject a name that cannot be used in a URL or on a command line.
 

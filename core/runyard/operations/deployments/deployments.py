@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from runyard.base.errors import Conflict, NotFound
 from runyard.base.suggestions import closest
 from runyard.operations.deployments import deployment_versions, deployment_views, schedule_sync
@@ -20,7 +22,7 @@ from runyard.operations.filters import query
 from runyard.operations.operation import Answer, operation
 from runyard.operations.references import LAST, id_bounds
 from runyard.operations.schedules import next_due
-from runyard.operations.schemas import Filter, Listing
+from runyard.operations.schemas import MOST_AT_ONCE, AtOnce, BulkDelete, Filter, Listing, Page, Paging, Query
 from runyard.store.database import Transaction
 
 # All models and operations of deployments, under one module name.
@@ -33,17 +35,32 @@ __all__ = [
     "DeploymentUpdate",
     "DeploymentsApply",
     "apply_deployments",
+    "bulk_delete_deployments",
     "count_deployments",
     "create_deployment",
     "delete_deployment",
     "filter_deployments",
     "find_deployment",
+    "paginate_deployments",
     "pause_deployment",
     "read_deployment",
     "read_deployment_by_name",
     "resume_deployment",
     "update_deployment",
 ]
+
+
+class DeploymentPage(Page):
+    """A page of deployments."""
+
+    results: list[Deployment]
+
+
+class DeploymentBulkDelete(Query):
+    """Which deployments to delete: a filter; `limit`: the most of this call, default and maximum 50."""
+
+    deployments: dict[str, Any] | None = None
+    limit: AtOnce | None = None
 
 
 @operation("POST", "/deployments/", status=201)
@@ -173,6 +190,33 @@ def filter_deployments(tx: Transaction, body: Listing) -> list[Deployment]:
         tx, "deployments", body.model_dump(), deployment_views.COLUMNS, deployment_views.JOINS
     )
     return deployment_views.to_models(tx, rows)
+
+
+@operation("POST", "/deployments/paginate")
+def paginate_deployments(tx: Transaction, body: Paging) -> DeploymentPage:
+    """List a page of deployments, with the number of all that match.
+
+    Raises:
+        InvalidInput: a filter, an operator or `sort` is unknown, or `limit` or `page` is out of range.
+    """
+    rows, place = query.paginate(
+        tx, "deployments", body.model_dump(), deployment_views.COLUMNS, deployment_views.JOINS
+    )
+    return DeploymentPage(results=deployment_views.to_models(tx, rows), **place)
+
+
+@operation("POST", "/deployments/bulk_delete")
+def bulk_delete_deployments(tx: Transaction, body: DeploymentBulkDelete) -> BulkDelete:
+    """Delete the first deployments that a filter matches, by name, with their schedules and waiting runs.
+
+    Raises:
+        InvalidInput: a filter or an operator is unknown, or `limit` is out of range.
+    """
+    asked = {"deployments": body.deployments, "limit": body.limit or MOST_AT_ONCE}
+    found = [row["id"] for row in query.search(tx, "deployments", asked, "d.id")]
+    for deployment_id in found:
+        remove(tx, deployment_id)
+    return BulkDelete(deleted=found)
 
 
 @operation("POST", "/deployments/count")

@@ -11,7 +11,22 @@ from runyard.base.errors import NotFound
 from runyard.operations.filters import query
 from runyard.operations.operation import Answer, operation
 from runyard.operations.runs import removal
-from runyard.operations.schemas import Filter, Input, Listing, Model, Time, check_name, dump, load
+from runyard.operations.schemas import (
+    MOST_AT_ONCE,
+    AtOnce,
+    BulkDelete,
+    Filter,
+    Input,
+    Listing,
+    Model,
+    Page,
+    Paging,
+    Query,
+    Time,
+    check_name,
+    dump,
+    load,
+)
 from runyard.store.database import Row, Transaction
 
 
@@ -32,6 +47,19 @@ class FlowCreate(Input):
     name: str
     tags: list[str] = Field(default_factory=list)
     labels: dict[str, Any] | None = None
+
+
+class FlowPage(Page):
+    """A page of flows."""
+
+    results: list[Flow]
+
+
+class FlowBulkDelete(Query):
+    """Which flows to delete: a filter; `limit`: the most of this call, default and maximum 50."""
+
+    flows: dict[str, Any] | None = None
+    limit: AtOnce | None = None
 
 
 class FlowUpdate(Input):
@@ -125,6 +153,17 @@ def filter_flows(tx: Transaction, body: Listing) -> list[Flow]:
     return [_flow(row) for row in query.search(tx, "flows", body.model_dump())]
 
 
+@operation("POST", "/flows/paginate")
+def paginate_flows(tx: Transaction, body: Paging) -> FlowPage:
+    """List a page of flows, with the number of all that match.
+
+    Raises:
+        InvalidInput: a filter, an operator or `sort` is unknown, or `limit` or `page` is out of range.
+    """
+    rows, place = query.paginate(tx, "flows", body.model_dump())
+    return FlowPage(results=[_flow(row) for row in rows], **place)
+
+
 @operation("POST", "/flows/count")
 def count_flows(tx: Transaction, body: Filter) -> int:
     """Count the flows that a filter matches.
@@ -158,6 +197,24 @@ def delete_flow(tx: Transaction, flow_id: str) -> None:
         NotFound: the flow is not found.
     """
     _row(tx, "id", flow_id)
+    _delete(tx, flow_id)
+
+
+@operation("POST", "/flows/bulk_delete")
+def bulk_delete_flows(tx: Transaction, body: FlowBulkDelete) -> BulkDelete:
+    """Delete the first flows that a filter matches, by name, with their deployments and all their runs.
+
+    Raises:
+        InvalidInput: a filter or an operator is unknown, or `limit` is out of range.
+    """
+    asked = {"flows": body.flows, "limit": body.limit or MOST_AT_ONCE}
+    found = [row["id"] for row in query.search(tx, "flows", asked, "f.id")]
+    for flow_id in found:
+        _delete(tx, flow_id)
+    return BulkDelete(deleted=found)
+
+
+def _delete(tx: Transaction, flow_id: str) -> None:
     while found := tx.all("SELECT id FROM flow_runs WHERE flow_id = :id LIMIT 500", {"id": flow_id}):
         ids = removal.with_subflows(tx, [row["id"] for row in found])
         removal.remove_runs(tx, ids, (), clock.now_us())

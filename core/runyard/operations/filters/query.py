@@ -89,6 +89,27 @@ def count(
     return int(tx.value(sql, builder.values))
 
 
+def paginate(
+    tx: Transaction, kind: str, body: Mapping[str, Any], columns: str | None = None, joins: str = ""
+) -> tuple[list[Row], dict[str, int]]:
+    """The rows of a page of a listing, and where it is: `count`, `limit`, `pages` and `page`.
+
+    Args:
+        body: as for `search`, with `page` (the first is 1) instead of `offset`.
+
+    Raises:
+        InvalidInput: as `search`; or `page` is less than 1.
+    """
+    number = 1 if body.get("page") is None else body["page"]
+    if number < 1:
+        raise InvalidInput(f"Invalid page {number}: the first page is 1")
+    limit, _ = page(body)
+    asked = {**body, "offset": (number - 1) * limit}
+    rows, total = search(tx, kind, asked, columns, joins), count(tx, kind, body)
+    pages = -(-total // limit) if limit else 0
+    return rows, {"count": total, "limit": limit, "pages": pages, "page": number}
+
+
 def conditions(tx: Transaction, kind: str, body: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
     """The conditions and values of the filter objects of `body`; empty if they filter nothing."""
     builder = _Builder(tx.dialect, None)

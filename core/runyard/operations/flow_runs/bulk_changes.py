@@ -1,4 +1,7 @@
-"""Cancels, retries or deletes all flow runs that a filter matches: counted first, then a part per call."""
+"""Cancels, retries or deletes all flow runs that a filter matches: counted first, then a part per call.
+
+Prefect's bulk routes change or delete the first runs that a filter matches, at most 50 in a call.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from runyard.base import clock
+from runyard.base.errors import NotFound
 from runyard.domain.flow_run_rules import ACCEPT
 from runyard.domain.states import (
     CANCELLED,
@@ -24,9 +28,18 @@ from runyard.domain.states import (
 )
 from runyard.operations.filters import query
 from runyard.operations.flow_runs.change_flow_run_state import change_flow_run_state
+from runyard.operations.flow_runs.flow_run_shapes import OrchestrationResult, answer_of
 from runyard.operations.operation import operation
 from runyard.operations.runs import removal
-from runyard.operations.schemas import Filter, Model
+from runyard.operations.schemas import (
+    MOST_AT_ONCE,
+    AtOnce,
+    BulkDelete,
+    Filter,
+    Model,
+    Query,
+    StateCreate,
+)
 from runyard.store.database import Row, Transaction
 
 Action = Literal["cancel", "retry", "delete"]
@@ -90,6 +103,32 @@ class BulkPart(Model):
     next: str | None = None
 
 
+class FlowRunBulkDelete(Query):
+    """Which flow runs to delete: a filter; `limit`: the most of this call, default and maximum 50."""
+
+    flow_runs: dict[str, Any] | None = None
+    limit: AtOnce | None = None
+
+
+class FlowRunBulkSetState(FlowRunBulkDelete):
+    """Which flow runs to propose a state for. `force` skips the rules."""
+
+    state: StateCreate
+    force: bool = False
+
+
+class FlowRunStateResult(OrchestrationResult):
+    """The outcome for one flow run."""
+
+    flow_run_id: str
+
+
+class FlowRunStateResults(Model):
+    """The outcome for each flow run, in the order of the listing."""
+
+    results: list[FlowRunStateResult] = Field(default_factory=list)
+
+
 @operation("POST", "/runyard/flow_runs/bulk/count")
 def count_bulk_change(tx: Transaction, body: BulkFilter) -> BulkCount:
     """Count the flow runs that a bulk change would change.
@@ -147,6 +186,44 @@ def change_flow_runs(tx: Transaction, body: BulkChange) -> BulkPart:
     if part.runs and (len(part.runs) < len(rows) or len(rows) == body.limit):
         part.next = part.runs[-1].id
     return part
+
+
+@operation("POST", "/flow_runs/bulk_delete")
+def bulk_delete_flow_runs(tx: Transaction, body: FlowRunBulkDelete) -> BulkDelete:
+    """Delete the first flow runs that a filter matches, newest first, with records and subflow runs.
+
+    Returns:
+        The ids of the matching runs that were deleted.
+
+    Raises:
+        InvalidInput: a filter or an operator is unknown, or `limit` is out of range.
+    """
+    found = _first(tx, body)
+    removal.remove_runs(tx, removal.with_subflows(tx, found), (), clock.now_us())
+    return BulkDelete(deleted=found)
+
+
+@operation("POST", "/flow_runs/bulk_set_state")
+def bulk_set_flow_run_state(tx: Transaction, body: FlowRunBulkSetState) -> FlowRunStateResults:
+    """Propose a state for the first flow runs that a filter matches, the newest first.
+
+    Raises:
+        InvalidInput: a filter or an operator is unknown, or `limit` is out of range.
+    """
+    results = []
+    for flow_run_id in _first(tx, body):
+        try:
+            outcome = change_flow_run_state(tx, flow_run_id, body.state.to_state(), force=body.force)
+        except NotFound:  # deleted since it was listed
+            continue
+        told = dict(answer_of(outcome).result)
+        results.append(FlowRunStateResult(flow_run_id=flow_run_id, **told))
+    return FlowRunStateResults(results=results)
+
+
+def _first(tx: Transaction, body: FlowRunBulkDelete) -> list[str]:
+    asked = {"flow_runs": body.flow_runs, "limit": body.limit or MOST_AT_ONCE}
+    return [row["id"] for row in query.search(tx, "flow_runs", asked, "r.id")]
 
 
 def _matching(tx: Transaction, body: BulkFilter) -> tuple[list[str], dict[str, Any]]:

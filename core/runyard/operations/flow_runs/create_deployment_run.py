@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from runyard.base import clock
+from runyard.base.errors import RunyardError, StoreError, TooMany
 from runyard.domain import parameter_schemas as rules
 from runyard.domain import states
 from runyard.domain.typed_parameters import fill_name, read_parameters
@@ -24,6 +27,9 @@ from runyard.operations.operation import Answer, operation
 from runyard.operations.schemas import Model, load
 from runyard.store.database import Row, Transaction
 
+# The most runs that one call creates, as in Prefect.
+_MOST_AT_ONCE = 100
+
 
 @operation("POST", "/deployments/{deployment_id}/create_flow_run", status=201)
 def create_flow_run_from_deployment(
@@ -38,6 +44,49 @@ def create_flow_run_from_deployment(
         ParameterError: the parameters do not match the flow.
     """
     return _create(tx, deployment_row(tx, deployment_id), body)
+
+
+class BulkCreated(Model):
+    """What became of one item: the id of its run, or the reason why there is none."""
+
+    flow_run_id: str | None = None
+    status: Literal["CREATED", "FAILED"]
+    error: str | None = None
+
+
+class BulkCreate(Model):
+    """What became of each item, in their order."""
+
+    results: list[BulkCreated] = Field(default_factory=list)
+
+
+@operation("POST", "/deployments/{deployment_id}/create_flow_run/bulk")
+def bulk_create_flow_runs(
+    tx: Transaction, deployment_id: str, body: list[DeploymentFlowRunCreate]
+) -> BulkCreate:
+    """Create up to 100 runs of a deployment. An item that cannot run does not stop the others.
+
+    Raises:
+        NotFound: the deployment is not found.
+        TooMany: there are more than 100 items.
+    """
+    if len(body) > _MOST_AT_ONCE:
+        raise TooMany(f"Cannot create more than {_MOST_AT_ONCE} flow runs at once; these are {len(body)}")
+    deployment = deployment_row(tx, deployment_id)
+    results = []
+    for item in body:
+        tx.execute("SAVEPOINT item")
+        try:
+            made = _create(tx, deployment, item).result
+        except StoreError:
+            raise
+        except RunyardError as error:
+            tx.execute("ROLLBACK TO SAVEPOINT item")
+            results.append(BulkCreated(status="FAILED", error=error.message))
+        else:
+            results.append(BulkCreated(flow_run_id=made.id, status="CREATED"))
+        tx.execute("RELEASE SAVEPOINT item")
+    return BulkCreate(results=results)
 
 
 class DeploymentRun(Model):

@@ -29,7 +29,7 @@ from runyard.operations.json_columns import to_json
 from runyard.operations.operation import Answer, operation
 from runyard.operations.references import resolve
 from runyard.operations.runs import removal
-from runyard.operations.schemas import Filter, Listing, StateModel, dump, load, state_of_row
+from runyard.operations.schemas import Filter, Listing, Page, Paging, StateModel, dump, load, state_of_row
 from runyard.operations.work_pools.missing_pool import no_pool
 from runyard.store.database import Row, Transaction
 
@@ -41,6 +41,12 @@ __all__ = [
     "OrchestrationResult",
     "SetState",
 ]
+
+
+class FlowRunPage(Page):
+    """A page of flow runs."""
+
+    results: list[FlowRun]
 
 
 def read_row(tx: Transaction, flow_run_id: str) -> Row:
@@ -182,6 +188,17 @@ def filter_flow_runs(tx: Transaction, body: Listing) -> list[FlowRun]:
     return [flow_run_of(row) for row in rows]
 
 
+@operation("POST", "/flow_runs/paginate")
+def paginate_flow_runs(tx: Transaction, body: Paging) -> FlowRunPage:
+    """List a page of flow runs, with the number of all that match.
+
+    Raises:
+        InvalidInput: a filter, an operator or `sort` is unknown, or `limit` or `page` is out of range.
+    """
+    rows, place = query.paginate(tx, "flow_runs", body.model_dump(), VIEW_COLUMNS, VIEW_JOINS)
+    return FlowRunPage(results=[flow_run_of(row) for row in rows], **place)
+
+
 @operation("POST", "/flow_runs/count")
 def count_flow_runs(tx: Transaction, body: Filter) -> int:
     """Count the flow runs that a filter matches.
@@ -281,3 +298,16 @@ def read_flow_run_states(tx: Transaction, flow_run_id: str = "") -> list[StateMo
         "SELECT * FROM flow_run_states WHERE flow_run_id = :id ORDER BY timestamp, id", {"id": flow_run_id}
     )
     return [state_of_row(row) for row in rows]
+
+
+@operation("GET", "/flow_run_states/{state_id}")
+def read_flow_run_state(tx: Transaction, state_id: str) -> StateModel:
+    """Read a state of a flow run.
+
+    Raises:
+        NotFound: the state is not found.
+    """
+    row = tx.one("SELECT * FROM flow_run_states WHERE id = :id", {"id": state_id})
+    if row is None:
+        raise NotFound(f"state {state_id} of a flow run not found; see: GET /flow_run_states/?flow_run_id=ID")
+    return state_of_row(row)

@@ -25,6 +25,8 @@ from runyard.operations.schemas import (
     Input,
     Listing,
     Model,
+    Page,
+    Paging,
     Seconds,
     StateCreate,
     StateModel,
@@ -80,6 +82,12 @@ class TaskRun(Model):
     estimated_run_time: Seconds = timedelta()
     estimated_start_time_delta: Seconds = timedelta()
     state: StateModel | None = None
+
+
+class TaskRunPage(Page):
+    """A page of task runs."""
+
+    results: list[TaskRun]
 
 
 class TaskRunCreate(Input):
@@ -221,6 +229,17 @@ def filter_task_runs(tx: Transaction, body: Listing) -> list[TaskRun]:
     return [_task_run(row) for row in query.search(tx, "task_runs", body.model_dump())]
 
 
+@operation("POST", "/task_runs/paginate")
+def paginate_task_runs(tx: Transaction, body: Paging) -> TaskRunPage:
+    """List a page of task runs, with the number of all that match.
+
+    Raises:
+        InvalidInput: a filter, an operator or `sort` is unknown, or `limit` or `page` is out of range.
+    """
+    rows, place = query.paginate(tx, "task_runs", body.model_dump())
+    return TaskRunPage(results=[_task_run(row) for row in rows], **place)
+
+
 @operation("POST", "/task_runs/count")
 def count_task_runs(tx: Transaction, body: Filter) -> int:
     """Count the task runs that a filter matches.
@@ -278,3 +297,16 @@ def read_task_run_states(tx: Transaction, task_run_id: str = "") -> list[StateMo
         "SELECT * FROM task_run_states WHERE task_run_id = :id ORDER BY timestamp, id", {"id": task_run_id}
     )
     return [state_of_row(row) for row in rows]
+
+
+@operation("GET", "/task_run_states/{state_id}")
+def read_task_run_state(tx: Transaction, state_id: str) -> StateModel:
+    """Read a state of a task run.
+
+    Raises:
+        NotFound: the state is not found.
+    """
+    row = tx.one("SELECT * FROM task_run_states WHERE id = :id", {"id": state_id})
+    if row is None:
+        raise NotFound(f"state {state_id} of a task run not found; see: GET /task_run_states/?task_run_id=ID")
+    return state_of_row(row)

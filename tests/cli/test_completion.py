@@ -13,6 +13,9 @@ from runyard.operations.deployments import deployments
 from runyard.operations.schedules import schedules
 from runyard.operations.work_pools import work_pools, workers
 from runyard.store.database import get_database
+from runyard_cli import reference
+from runyard_cli.main import cli
+from runyard_cli.shared import completers
 
 SHELLS = ("bash", "zsh", "fish")
 PROGRAM = os.path.dirname(sys.executable)
@@ -154,6 +157,13 @@ def test_options_and_choices_are_offered(stored):
     assert values("flow-run", "ls", "-o", "js") == ["json"]
 
 
+def test_values_that_are_always_the_same(home):
+    assert values("flow-run", "ls", "--since", "y") == ["yesterday"]
+    assert values("flow-run", "logs", "x", "--level", "w") == ["warning"]
+    assert values("alias", "z") == ["zsh"]
+    assert values("database", "prune", "--state", "CR") == ["CRASHED"]
+
+
 def test_words_of_the_project_file(stored, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert values("deploy", "--name", "") == []
@@ -217,3 +227,25 @@ def test_the_script_is_printed_and_installed(runyard, tmp_path, monkeypatch, kin
     runyard("completion", kind, "--install")
     written = [path.read_text() for path in tmp_path.rglob("*runyard*") if path.is_file()]
     assert any(text.startswith(script) for text in written)
+
+
+# Arguments that are free text; a new argument is completed, or put here.
+FREE = """
+    run ARGUMENTS; work-pool create NAME; work-pool set-concurrency-limit LIMIT; work-queue create NAME;
+    work-queue set-concurrency-limit LIMIT; variable set VALUE; block create FIELDS;
+    global-concurrency-limit create NAME; concurrency-limit create TAG; concurrency-limit create LIMIT;
+    profile create NAME; profile rename NEW; api METHOD; api PATH
+"""
+
+
+def test_every_argument_is_completed_or_free_text():
+    found = set()
+    for context in reference.commands(cli, reference.context_of(cli, "runyard")):
+        path, position = context.command_path.split()[1:], 0
+        for each in context.command.params:
+            if each.param_type_name == "argument":
+                kind = completers.kind_of(path, each, position)
+                position += 1
+                if kind is None and not each.type_descriptor.is_choice:
+                    found.add(f"{' '.join(path)} {each.name.upper()}")
+    assert found == {line.strip() for line in FREE.split(";")}

@@ -33,6 +33,7 @@ _API_TIMEOUT_SECONDS = 0.5
 # Arguments, in their order, by the beginning of the command's path. The longest beginning counts; the last
 # kind holds for further arguments. None: free text.
 _ARGUMENTS: dict[str, tuple[str | None, ...]] = {
+    "alias": ("shells",),
     "artifact": ("artifacts",),
     "block": ("blocks",),
     "block create": ("block-types", None),
@@ -43,11 +44,12 @@ _ARGUMENTS: dict[str, tuple[str | None, ...]] = {
     "config get": ("settings",),
     "config set": ("assignments",),
     "config unset": ("settings",),
-    "database backup": ("files",),
+    "database": ("files",),
     "database restore": ("files",),
     "deploy": ("entrypoints",),
     "deployment": ("deployments",),
     "deployment schedule": ("deployments", "schedules"),
+    "dev": ("entrypoints",),
     "environment": ("environments",),
     "flow serve": ("entrypoints",),
     "flow-run": ("flow-runs",),
@@ -84,10 +86,12 @@ _OPTIONS = {
     "--flow-name": "flows",
     "--flow-run": "flow-runs",
     "--from-profile": "profiles",
+    "--level": "levels",
     "--pool": "pools",
     "--prefect-file": "files",
     "--profile": "profiles",
     "--recipe": "recipes",
+    "--since": "moments",
     "--state": "states",
     "--state-type": "state-types",
     "--timezone": "zones",
@@ -106,9 +110,10 @@ _OPTIONS_OF = {
     ("deployment run", "--id"): "deployments",
     ("deployment run", "--param"): "parameters",
     ("deployment schedule create", "--param"): "parameters",
-    ("database prune", "--state"): None,
+    ("database prune", "--state"): "ended states",
     ("environment ls", "--file"): None,
     ("flow-run ls", "--name"): "flow-runs",
+    ("task-run ls", "--task-run-name"): "task-runs",
     ("profile create", "--from"): "profiles",
     ("work-pool create", "--type"): "pool-types",
     ("work-pool get-default-base-job-template", "--type"): "pool-types",
@@ -124,6 +129,13 @@ _STATES = {
 _STATE_TYPES = (
     "SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING", "CANCELLED", "COMPLETED", "FAILED", "CRASHED",
 )  # fmt: skip
+
+
+_MOMENTS = {
+    "today": "since midnight", "yesterday": "since midnight of the day before", "1h": "the last hour",
+    "24h": "the last 24 hours", "7d": "the last 7 days",
+}  # fmt: skip
+_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 def answer(root: Any) -> int:
@@ -404,13 +416,17 @@ _LOCAL: dict[str, Callable[[str, Values], Iterable[Offer]]] = {
     "assignments": _assignments,
     "declared": _declared,
     "entrypoints": _entrypoints,
+    "ended states": lambda typed, values: [(name, "") for name in _STATE_TYPES[-4:]],
     "environments": _environments,
     "files": _files,
+    "levels": lambda typed, values: [(name, "") for name in _LEVELS],
+    "moments": lambda typed, values: _MOMENTS.items(),
     "pool-types": _pool_types,
     "profiles": _profiles,
     "recipe-fields": _recipe_fields,
     "recipes": _recipes,
     "settings": _settings,
+    "shells": lambda typed, values: [(name, "") for name in ("bash", "zsh", "fish", "powershell")],
     "state-types": lambda typed, values: [(name, "") for name in _STATE_TYPES],
     "states": lambda typed, values: _STATES.items(),
     "zones": _zones,

@@ -161,9 +161,11 @@ def test_a_run_of_a_script_runs_again_here_with_another_parameter(runyard, make,
 
 
 def test_retry_by_filter_leaves_out_runs_whose_code_is_not_known(runyard, make):
-    make()
+    name = make()["name"]
     runyard("flow-run", "cancel", "-")
     runyard("run", "etl.py:etl", "--param", "n=7", code=1)
+    plan = runyard("flow-run", "retry", "--since", "1d", "--dry-run").out.splitlines()[0]
+    assert plan == f"Would retry 1 flow run (1 Cancelled): {name}."
     out = runyard("flow-run", "retry", "--state", "Failed", "--state", "cancelled").out
     assert out.splitlines()[0] == "Retrying 1 flow run."
     assert "Left out: 1 run without a deployment" in out

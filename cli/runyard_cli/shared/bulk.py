@@ -123,7 +123,9 @@ def _names(client: Client, told: Any, fields: dict[str, Any]) -> str:
     found = [
         run
         for run in listed(client, flow_runs.filter_flow_runs, limit=4 * _NAMED, **filters)
-        if run.root_flow_run_id is None and run.state_name in told.states
+        if run.root_flow_run_id is None
+        and run.state_name in told.states
+        and (fields["action"] != "retry" or run.deployment_id is not None)
     ][:_NAMED]
     if not found:
         return ""

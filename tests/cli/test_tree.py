@@ -40,6 +40,16 @@ def test_every_row_of_the_table_leads_to_a_command():
         assert cli.get_command(context, name).name == name
 
 
+def test_the_list_of_a_help_says_what_each_command_says_itself():
+    """A command that is imported later has its first line twice."""
+    for context in every_command():
+        parent = context.parent
+        if parent is None or parent.parent is None:
+            continue
+        member = parent.command.app.members()[context.info_name]
+        assert member.help == " ".join(context.command.help.partition("\n\n")[0].split())
+
+
 @pytest.mark.parametrize(("plural", "singular"), ALIASES.items())
 def test_plurals_are_the_same_command(plural, singular):
     context = typer.Context(cli)

@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from runyard_cli.commands.deployment_backfill import backfill
-from runyard_cli.commands.deployment_inspect import inspect
-from runyard_cli.commands.deployment_pause import pausing
-from runyard_cli.commands.deployment_run import run
-from runyard_cli.commands.deployment_schedule import schedule
-from runyard_cli.commands.deployment_versions import rollback, versions
 from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App
 from runyard_cli.shared.client import body, connect, listed
@@ -96,10 +90,36 @@ _COLUMNS = (
     Column("ID", lambda each: each.id, "id", wide=True),
 )
 
-deployment.add_typer(backfill)
-deployment.add_typer(inspect)
-deployment.add_typer(pausing)
-deployment.add_typer(rollback)
-deployment.add_typer(run)
-deployment.add_typer(schedule)
-deployment.add_typer(versions)
+deployment.later(
+    "deployment_backfill",
+    "backfill",
+    backfill="Create a run for each past time at which the deployment's schedules were due.",
+)
+deployment.later(
+    "deployment_inspect",
+    "inspect",
+    inspect="Show one deployment: where and when it runs, its parameters, its next and its last runs.",
+)
+deployment.later(
+    "deployment_pause",
+    "pausing",
+    pause="Pause deployments: their schedules create no more runs.",
+    resume="Resume paused deployments: their schedules create runs again.",
+    delete="Delete deployments with their schedules and waiting runs; other runs stay.",
+)
+deployment.later(
+    "deployment_versions",
+    "rollback",
+    rollback="Go back to an earlier version of a deployment, with its schedules.",
+)
+deployment.later("deployment_run", "run", run="Create a run of a deployment; a worker of its pool starts it.")
+deployment.later(
+    "deployment_schedule",
+    "schedule",
+    schedule="See, add, pause and delete the schedules of a deployment. A pause survives a redeploy.",
+)
+deployment.later(
+    "deployment_versions",
+    "versions",
+    versions="List the versions of a deployment, the newest first: what changed in each, and who did it.",
+)

@@ -45,7 +45,7 @@ def _versions(
     watch: Watch = False,
     output: ListOutput = None,
 ) -> None:
-    """List the versions of a deployment, the newest first: what changed in each, and who declared it.
+    """List the versions of a deployment, the newest first: what changed in each, and who did it.
 
     A redeploy that changes nothing creates no version. The newest 100 are kept.
     """

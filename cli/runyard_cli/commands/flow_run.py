@@ -5,11 +5,6 @@ from __future__ import annotations
 from itertools import islice
 from typing import Annotated, Any
 
-from runyard_cli.commands.flow_run_change import cancel, delete, retry
-from runyard_cli.commands.flow_run_execute import execute
-from runyard_cli.commands.flow_run_inspect import inspect
-from runyard_cli.commands.flow_run_logs import logs, watch
-from runyard_cli.commands.flow_run_pause import resume, suspend
 from runyard_cli.shared import output as out
 from runyard_cli.shared import run_filters as filters
 from runyard_cli.shared import times
@@ -167,5 +162,30 @@ def print_reasons(reasons: list[Any]) -> None:
             out.hint(f"  {reason.command}")
 
 
-for _command in (inspect, logs, watch, cancel, retry, execute, delete, suspend, resume):
-    flow_run.add_typer(_command)
+flow_run.later(
+    "flow_run_inspect", "inspect", inspect="Show one flow run, the runs inside it, and its artifacts."
+)
+flow_run.later("flow_run_logs", "logs", logs="Show the log records of a flow run and of its task runs.")
+flow_run.later(
+    "flow_run_logs", "watch", watch="Follow a run's states and logs; exit code 0 only if it completes."
+)
+flow_run.later(
+    "flow_run_change", "cancel", cancel="Cancel runs; a run that has not started is cancelled at once."
+)
+flow_run.later(
+    "flow_run_change",
+    "retry",
+    retry="Run ended runs again; tasks whose results were kept do not run again.",
+)
+flow_run.later(
+    "flow_run_execute",
+    "execute",
+    execute="Run a deployment's run here and now, as containers do; no worker is needed.",
+)
+flow_run.later("flow_run_change", "delete", delete="Delete runs with their task runs, states and logs.")
+flow_run.later(
+    "flow_run_pause",
+    "suspend",
+    suspend="Suspend a running run of a deployment: its process is stopped until the run is resumed.",
+)
+flow_run.later("flow_run_pause", "resume", resume="Resume a paused or suspended run.")

@@ -69,7 +69,7 @@ def ls(
             from runyard.operations.work_pools import work_pools
 
             by_id = {each.id: each for each in listed(client, work_pools.filter_work_pools)}
-            page.document = lambda row: by_id.get(row["id"], row)
+            return page._replace(document=lambda row: by_id.get(row["id"], row))
         return page
 
     view = View(output or ("wide" if verbose else None), columns, sort, watch)

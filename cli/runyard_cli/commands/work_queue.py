@@ -171,7 +171,7 @@ def ls(
             pools = dict.fromkeys(row["pool"] for row in page.rows)
             found = [each for name in pools for each in listed(client, work_queues.filter_work_queues, name)]
             by_id = {each.id: each for each in found}
-            page.document = lambda row: by_id.get(row["id"], row)
+            return page._replace(document=lambda row: by_id.get(row["id"], row))
         return page
 
     view = View(output or ("wide" if verbose else None), columns, sort, watch)

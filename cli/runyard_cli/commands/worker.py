@@ -187,7 +187,7 @@ def ls(
 
             pools = sorted({row["pool"] for row in rows})
             by_id = {each.id: each for name in pools for each in listed(client, workers.filter_workers, name)}
-            page.document = lambda row: by_id.get(row["id"], row)
+            return page._replace(document=lambda row: by_id.get(row["id"], row))
         return page
 
     show_list(WORKERS, read, View(output, columns, sort, watch), client)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -198,6 +199,7 @@ class App(typer.Typer):
             pretty_exceptions_enable=False,
             rich_markup_mode="rich",
         )
+        self._later: dict[str, Member] = {}
         self.name, self.aliases, self.instead = name, aliases or {}, instead or {}
 
     def command(self, name: str | None = None, *, example: str = "", **fields: Any) -> Any:
@@ -218,6 +220,17 @@ class App(typer.Typer):
 
         return declare
 
+    def later(self, module: str, attribute: str, **helps: str) -> None:
+        """Add commands of a module that is imported when one of them is called.
+
+        Args:
+            module: in `runyard_cli.commands`.
+            attribute: the app there.
+            helps: the first line of the help of each command, by its name.
+        """
+        for name, help in helps.items():
+            self._later[name] = Member(name, escaped(help), partial(_imported, module, attribute, name))
+
     def members(self) -> dict[str, Member]:
         """Its commands and groups by name."""
         found: dict[str, Member] = {}
@@ -236,7 +249,7 @@ class App(typer.Typer):
                 found[app.name] = Member(app.name, _first_line(str(app.info.help)), app.build)
             elif isinstance(app, App):
                 found.update(app.members())
-        return found
+        return {**found, **self._later}
 
     def build(self) -> Any:
         """The group, or the one command of an app without a name; as `typer.main.get_command`, but lazy."""
@@ -249,6 +262,11 @@ class App(typer.Typer):
         assert isinstance(group, Group)
         group.app = self
         return group
+
+
+def _imported(module: str, attribute: str, name: str) -> Any:
+    app: App = getattr(import_module(f"runyard_cli.commands.{module}"), attribute)
+    return app.build() if app.name else app.members()[name].build()
 
 
 def _one_command(info: Any) -> Any:

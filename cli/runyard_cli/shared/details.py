@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 from runyard.base.texts import visible
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 _INDENT = "  "
 
 
-@dataclass
-class Section:
+class Section(NamedTuple):
     """A part of what is shown.
 
     Args:
@@ -34,7 +32,7 @@ class Section:
     facts: Sequence[tuple[str, Any]] = ()
     lines: Sequence[str] = ()
     data: Any = None
-    secrets: bool = field(default=False, repr=False)
+    secrets: bool = False
 
 
 def show_details(heading: str, sections: Sequence[Section], state: str | None = None) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 from runyard.base.texts import visible
@@ -25,8 +24,7 @@ _LEAST_NAME, _LEAST_TEXT, _PADDING = 16, 10, 3
 _WATCH_SECONDS = 2.0
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """One column of a list.
 
     Args:
@@ -61,8 +59,7 @@ class Column:
         return self.title.lower().replace(" ", "-")
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(NamedTuple):
     """A kind of list.
 
     Args:
@@ -78,27 +75,23 @@ class Listing:
     more: str = "--limit 0 shows all."
 
 
-@dataclass
-class Page:
+class Page(NamedTuple):
     """What a list shows.
 
     Args:
         rows: the API's objects, in their order.
         total: how many there are; None for at least one more than `rows`, and the exact number is not known.
-        facts: what columns need besides the rows.
         first: how many of the rows are shown once they are sorted; 0 for all.
         document: the API's object of a row, where the columns need another one.
     """
 
     rows: Sequence[Any]
     total: int | None = 0
-    facts: dict[str, Any] = field(default_factory=dict)
     first: int = 0
     document: Callable[[Any], Any] = lambda row: row
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """How a list is to be shown: the options of `ls`.
 
     Args:

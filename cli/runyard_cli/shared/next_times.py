@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runyard_cli.shared.client import body
 from runyard_cli.shared.schedule_texts import timing, zone_of
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 _PAGE = 1_000
 
 
-@dataclass(frozen=True)
-class NextTime:
+class NextTime(NamedTuple):
     """A time at which a schedule is due.
 
     Args:

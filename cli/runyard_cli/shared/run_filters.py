@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from runyard_cli.shared import values
 from runyard_cli.shared.app import WrongUsage
@@ -66,8 +65,7 @@ OlderThan = Annotated[
 ]
 
 
-@dataclass
-class RunFilter:
+class RunFilter(NamedTuple):
     """Which flow runs are meant: the values of the options above."""
 
     flow_name: list[str]

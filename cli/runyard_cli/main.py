@@ -175,8 +175,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process. Where no code of a user was loaded, nothing needs the last collection of garbage, which
-    takes a tenth of a short command."""
+    """End the process, without a last collection of garbage where no code of a user was loaded.
+
+    It takes a tenth of a short command.
+    """
     if "runyard.engine" not in sys.modules:
         gc.freeze()
     sys.exit(code)

@@ -272,3 +272,10 @@ def test_results_of_a_backup_that_are_damaged_change_nothing(runyard, program, h
     assert "copy.db.results.tar is damaged" in program("database", "restore", saved, "--yes", code=1).err
     assert CLEAR in program("secret", "inspect", "mine", "--show").out
     assert "runyard.db.before" not in " ".join(names(home))
+
+
+def test_each_restore_keeps_what_it_replaces(runyard, home, saved):
+    store._databases.pop(f"sqlite:///{home}/runyard.db").close()
+    kept = {runyard("database", "restore", saved, "-y", "-o", "json").json["replaced"] for _ in range(4)}
+    assert len(kept) == 4  # also within one second
+    assert all(os.path.exists(path) for path in kept)

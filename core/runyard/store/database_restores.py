@@ -306,4 +306,10 @@ def _swap(new: str, target: str, aside: str) -> None:
 
 
 def _aside(path: str) -> str:
-    return f"{path}.before-restore-{time.strftime('%Y%m%d-%H%M%S')}"
+    """A name that no file has, for the present database."""
+    name = f"{path}.before-restore-{time.strftime('%Y%m%d-%H%M%S')}"
+    number = 2
+    free = name
+    while os.path.lexists(free) or os.path.lexists(backup_files.key_beside(free)):
+        free, number = f"{name}-{number}", number + 1
+    return free

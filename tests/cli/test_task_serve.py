@@ -128,11 +128,15 @@ def test_nothing_to_serve_is_a_wrong_call(runyard):
 
 
 def test_a_flow_is_served_by_its_file(folder, program_that_serves, program):
-    process = program_that_serves("flow", "serve", "jobs.py:work", "--name", "here", "--interval", "3600")
+    timing = ("--interval", "1h30m", "--timezone", "Asia/Tokyo", "--anchor-date", "2026-01-01T09:00")
+    process = program_that_serves("flow", "serve", "jobs.py:work", "--name", "here", *timing)
     program("deployment", "run", "work/here", "--param", "name=asked", "--watch", cwd=folder)
     assert (folder / "done-asked").exists()
     deployment = LocalClient().call(find_deployment, "work/here")
-    assert [each.schedule.interval for each in deployment.schedules] == [3600]
+    (schedule,) = (each.schedule for each in deployment.schedules)
+    assert (schedule.interval, schedule.timezone) == (5400, "Asia/Tokyo")
+    assert schedule.anchor_date == datetime(2026, 1, 1, tzinfo=UTC)
+    assert "invalid duration 'x'" in program("flow", "serve", "jobs.py:work", "--interval", "x", code=1).err
     assert not deployment.paused
     stop(process)
     assert LocalClient().call(find_deployment, "work/here").paused

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from runyard_cli.shared.app import App
 from runyard_cli.shared.client import body, connect, listed
-from runyard_cli.shared.coercion import number
 from runyard_cli.shared.lists import Column, Listing, Page, View, show_list
 from runyard_cli.shared.options import (
     Columns,
@@ -71,8 +70,8 @@ def serve(
     tag: Annotated[list[str], many("-t", "--tag", help="A label of its runs.")],
     cron: Annotated[list[str], many("--cron", help="A schedule: a cron expression.")],
     interval: Annotated[
-        list[float],
-        many("--interval", metavar="SECONDS", parser=number, help="A schedule: run every so many seconds."),
+        list[str],
+        many("--interval", metavar="DURATION", help="A schedule: run at this interval: seconds, or 10m."),
     ],
     rrule: Annotated[list[str], many("--rrule", help="A schedule: an RFC 5545 recurrence rule.")],
     name: Annotated[
@@ -102,15 +101,18 @@ def serve(
     from runyard.deployments.deploy_from_python import RunnerDeployment
     from runyard.workers.serve_from_python import serve as serve_deployments
 
-    timings = [*(("cron", each) for each in cron), *(("interval", each) for each in interval)]
+    from runyard_cli.shared import values
+
+    timings: list[tuple[str, Any]] = [("cron", each) for each in cron]
+    timings += [("interval", values.duration(each).total_seconds()) for each in interval]
     timings += [("rrule", each) for each in rrule]
     schedules: list[dict[str, Any]] = [
         {kind: value, **({"timezone": timezone} if timezone else {})} for kind, value in timings
     ]
     if anchor_date:
-        from runyard_cli.shared import values
+        from runyard.domain.schedules.time_zones import zone
 
-        anchor = values.moment(anchor_date)
+        anchor = values.moment(anchor_date, zone=zone(timezone) if timezone else None)
         schedules = [{**each, "anchor_date": anchor} if "interval" in each else each for each in schedules]
     options: dict[str, Any] = {
         "description": description,

@@ -51,10 +51,8 @@ class Command(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except typer.TyperException as error:
-            unknown = getattr(error, "option_name", None)
-            if unknown is None or not hasattr(error, "possibilities"):
-                raise
-            return ctx.fail(f"No such option: {unknown}{option_instead(unknown, names)}")
+            _refuse(ctx, error, names)
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         """Call the command; tell a wrong usage with the usage of this command."""
@@ -83,6 +81,19 @@ class Group(TyperGroup):
     def get_params(self, ctx: Any) -> Any:
         """Its parameters, `--help` too."""
         return _ours(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options of a group, and the name of a command.
+
+        Raises:
+            typer.TyperException: as for a command.
+        """
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            names = [name for each in self.get_params(ctx) for name in (*each.opts, *each.secondary_opts)]
+            _refuse(ctx, error, names)
+            raise
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names of its commands and groups, in the order in which they were added."""
@@ -118,7 +129,9 @@ class Group(TyperGroup):
 
             instead = self.app.instead.get(name)
             names = [*self.list_commands(ctx), *self.app.aliases]
-            hint = f"; use: {instead}" if instead else did_you_mean(name, names) or "."
+            hint = (
+                f"; use: {instead}" if instead else did_you_mean(name, names, f"see: {ctx.command_path} -h")
+            )
             ctx.fail(f"No such command '{name}'{hint}")
         return super().resolve_command(ctx, args)
 
@@ -134,6 +147,13 @@ class Group(TyperGroup):
             return super().shell_complete(ctx, incomplete)
         finally:
             self._listing = False
+
+
+def _refuse(context: Any, error: Any, names: list[str]) -> None:
+    """Answer an unknown option with the one that is meant; nothing for another error."""
+    unknown = getattr(error, "option_name", None)
+    if unknown is not None and hasattr(error, "possibilities"):
+        context.fail(f"No such option: {unknown}{option_instead(unknown, names)}")
 
 
 def _path(context: Any) -> list[str]:

@@ -68,7 +68,10 @@ class _Light:
             except typer.BadParameter as error:
                 error.param, error.ctx = param, ctx
                 raise
-        return value if self._kind is str or value in self._choices else _LEFT_TO_TYPER
+        if self._choices and value not in self._choices:
+            there = ", ".join(map(repr, self._choices))
+            raise typer.BadParameter(f"{value!r} is not one of {there}.", ctx=ctx, param=param)
+        return value if self._kind is str or self._choices else _LEFT_TO_TYPER
 
 
 def count(least: int) -> Callable[[str], int]:

@@ -67,6 +67,8 @@ def rewritten(words: list[str], groups: Container[str]) -> list[str]:
         return [*rewritten(rest, groups), "--help"] if rest else []
     if first == "ps":
         return ["flow-run", "ls", *([] if _has_state(rest) else ["--state-type", "RUNNING"]), *rest]
+    if first in _THINGS:
+        return [_THINGS[first], *rest]
     if first in _OF_RUNS:
         return ["flow-run", *words]
     if first in _VERBS and rest:

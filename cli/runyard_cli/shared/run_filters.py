@@ -81,7 +81,7 @@ class RunFilter(NamedTuple):
 
     def __bool__(self) -> bool:
         """Whether it leaves out any run."""
-        return any(vars(self).values())
+        return any(self._asdict().values())
 
     def fields(self, client: Client) -> dict[str, Any]:
         """The filter objects of the API.

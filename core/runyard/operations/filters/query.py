@@ -37,6 +37,7 @@ def search(
     joins: str = "",
     where: Iterable[str] = (),
     values: Mapping[str, Any] | None = None,
+    most: int = MAX_LIMIT,
 ) -> list[Row]:
     """The rows of a listing.
 
@@ -47,13 +48,14 @@ def search(
         columns: SQL of the columns; default: all columns of the kind.
         joins: SQL of joins to the kind's own table, for `columns`.
         where: further conditions, with `values` for their parameters.
+        most: the maximum and the default of `limit`.
 
     Raises:
         InvalidInput: an unknown field, operator or sort value, or a limit out of range.
     """
     builder = _Builder(tx.dialect, values)
     table, alias = TABLES[kind]
-    limit, offset = page(body)
+    limit, offset = page(body, most)
     order = _order(kind, body.get("sort"))
     each = [] if where or limit + offset > _MOST_OF_A_STATE else _by_state(kind, body)
     if each:
@@ -116,12 +118,12 @@ def conditions(tx: Transaction, kind: str, body: Mapping[str, Any]) -> tuple[lis
     return builder.conditions(kind, body), builder.values
 
 
-def page(body: Mapping[str, Any]) -> tuple[int, int]:
+def page(body: Mapping[str, Any], most: int = MAX_LIMIT) -> tuple[int, int]:
     """The validated `limit` and `offset` of a listing."""
     limit, offset = body.get("limit"), body.get("offset")
-    limit = MAX_LIMIT if limit is None else limit
-    if not isinstance(limit, int) or not 0 <= limit <= MAX_LIMIT:
-        raise InvalidInput(f"Invalid limit {limit}: it must be between 0 and {MAX_LIMIT}")
+    limit = most if limit is None else limit
+    if not isinstance(limit, int) or not 0 <= limit <= most:
+        raise InvalidInput(f"Invalid limit {limit}: it must be between 0 and {most}")
     if offset is not None and (not isinstance(offset, int) or not 0 <= offset <= MAX_OFFSET):
         raise InvalidInput(f"Invalid offset {offset}: it must be between 0 and {MAX_OFFSET}")
     return limit, offset or 0
@@ -319,10 +321,10 @@ class _Builder:
         return f"({' OR '.join(tests)})" if tests else "1 = 0"
 
     def before_(self, field: Field, value: Any) -> str:
-        return f"{field.sql} <= {self.bind(_microseconds(value))}"
+        return f"{field.sql} <= {self.bind(microseconds_of(value))}"
 
     def after_(self, field: Field, value: Any) -> str:
-        return f"{field.sql} >= {self.bind(_microseconds(value))}"
+        return f"{field.sql} >= {self.bind(microseconds_of(value))}"
 
     def ge_(self, field: Field, value: Any) -> str:
         return f"{field.sql} >= {self.bind(int(value))}"
@@ -405,5 +407,6 @@ def _only_name(chosen: Mapping[str, Any]) -> str | None:
     return str(wanted[0]) if not given and wanted and len(wanted) == 1 else None
 
 
-def _microseconds(value: Any) -> int:
+def microseconds_of(value: Any) -> int:
+    """A time of a filter in microseconds."""
     return clock.to_us(clock.parse_time(value) if isinstance(value, str) else value)

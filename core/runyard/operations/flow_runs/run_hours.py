@@ -17,8 +17,19 @@ from runyard.base import clock
 from runyard.base.errors import InvalidInput
 from runyard.operations.filters import query
 from runyard.operations.operation import Settled, operation
+from runyard.operations.runs.run_intervals import (
+    Counts,
+    RunHistory,
+    RunHistoryRequest,
+    add,
+    count_runs,
+    history_of,
+    intervals_of,
+    lateness_of,
+    merge,
+)
 from runyard.operations.runs.state_columns import TERMINAL_SQL
-from runyard.operations.schemas import Filter, Model, Seconds, StateType, Time
+from runyard.operations.schemas import Filter
 from runyard.store import online_steps
 from runyard.store.database import Transaction
 from runyard.store.online_steps import HOUR_US
@@ -26,24 +37,11 @@ from runyard.store.online_steps import HOUR_US
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from runyard.store.database import Row
-
 _HOUR = timedelta(hours=1)
 # Older hours are counted at each request.
 _KEPT_HOURS = 92 * 24
 _MOST_HOURS = 92 * 24
-# The same number as in Prefect.
-_MOST_INTERVALS = 500
 
-_COLUMNS = f"""r.state_type, r.state_name, count(*) AS runs,
-    sum(CASE WHEN r.state_type = 'RUNNING' AND :now > r.state_timestamp
-        THEN r.total_run_time + :now - r.state_timestamp ELSE r.total_run_time END) AS run_us,
-    sum(CASE WHEN r.start_time > r.expected_start_time THEN r.start_time - r.expected_start_time
-        WHEN r.start_time IS NULL AND r.state_type NOT IN {TERMINAL_SQL}
-            AND :now > r.expected_start_time THEN :now - r.expected_start_time
-        ELSE 0 END) AS late_us"""
-_BUCKET = "(r.expected_start_time - :start) / :interval AS bucket"
-_GROUP = "GROUP BY bucket, r.state_type, r.state_name"
 _IN_TIME = "r.expected_start_time >= :begin AND r.expected_start_time < :end"
 _OVER = f"r.state_type IN {TERMINAL_SQL}"
 # By their states: a planner would wrongly guess that a time range contains few of all runs.
@@ -52,35 +50,6 @@ _OPEN = (
     " AND r.expected_start_time + 0 >= :begin AND r.expected_start_time + 0 < :end",
     f"r.state_type = 'SCHEDULED' AND {_IN_TIME}",
 )
-
-# By interval and state: the number of runs, their run time and their lateness, in microseconds.
-Counts = dict[int, dict[tuple[str, str], list[int]]]
-
-
-class RunHistoryRequest(Filter):
-    """Which runs to count: filters, and the intervals of the expected start time."""
-
-    history_start: Time
-    history_end: Time
-    history_interval_seconds: float
-
-
-class RunHistoryState(Model):
-    """The runs of an interval in one state. Durations are in seconds, summed over the runs."""
-
-    state_type: StateType
-    state_name: str
-    count_runs: int
-    sum_estimated_run_time: Seconds
-    sum_estimated_lateness: Seconds
-
-
-class RunHistory(Model):
-    """An interval, from its start until just before its end."""
-
-    interval_start: Time
-    interval_end: Time
-    states: list[RunHistoryState]
 
 
 def _look(tx: Transaction) -> Any:
@@ -111,7 +80,7 @@ def count_run_hour(tx: Transaction) -> dict[str, Any]:
         lock = {"lock": online_steps.HOURS_LOCK, "hour": hour % online_steps.HOURS_LOCKS}
         tx.value("SELECT pg_advisory_xact_lock(:lock, :hour)", lock)
     begin = hour * HOUR_US
-    found = _live(tx, begin, HOUR_US, [_OVER, _IN_TIME], begin, begin + HOUR_US)
+    found = count_runs(tx, "flow_runs", begin, HOUR_US, [_OVER, _IN_TIME], begin, begin + HOUR_US)
     states = sorted(found.get(0, {}).items())
     tx.execute(
         """INSERT INTO flow_run_hours (hour, counts, times) VALUES (:hour, :counts, :times)
@@ -180,36 +149,57 @@ def read_flow_run_history(tx: Transaction, body: RunHistoryRequest) -> list[RunH
     Raises:
         InvalidInput: a filter or an operator is unknown, or the interval is less than a second.
     """
-    if not body.history_interval_seconds >= 1:
-        raise InvalidInput("History interval must not be less than 1 second.")
-    start, end = clock.to_us(body.history_start), clock.to_us(body.history_end)
-    interval = int(body.history_interval_seconds * 1e6)
-    number = min(max(-((start - end) // interval), 1), _MOST_INTERVALS)
-    asked = body.model_dump(exclude={"history_start", "history_end", "history_interval_seconds"})
-    where, values = query.conditions(tx, "flow_runs", asked)
+    start, interval, number = intervals_of(body)
+    where, values = query.conditions(tx, "flow_runs", body.filters())
     if where:
         stop = start + number * interval
         where = [*where, "r.state_type IS NOT NULL", _IN_TIME]
-        counts = _live(tx, start, interval, where, start, stop, values)
+        counts = count_runs(tx, "flow_runs", start, interval, where, start, stop, values)
     else:
         counts = _counts(tx, start, interval, number)
-    return [
-        RunHistory(
-            interval_start=clock.from_us(start + at * interval),
-            interval_end=clock.from_us(start + (at + 1) * interval),
-            states=[
-                RunHistoryState(
-                    state_type=kind,
-                    state_name=name,
-                    count_runs=runs,
-                    sum_estimated_run_time=clock.span_of(run),
-                    sum_estimated_lateness=clock.span_of(late),
-                )
-                for (kind, name), (runs, run, late) in sorted(counts.get(at, {}).items())
-            ],
-        )
-        for at in range(number)
-    ]
+    return history_of(counts, start, interval, number)
+
+
+@operation("POST", "/flow_runs/lateness", write=False)
+def read_flow_run_lateness(tx: Transaction, body: Filter) -> float | None:
+    """The mean lateness of the flow runs that a filter matches, in seconds; null if there are none.
+
+    The lateness of a run is the time from its expected start to its start, or until now if it waits. It is 0
+    if the run started earlier, or ended without a start.
+
+    Raises:
+        InvalidInput: a filter or an operator is unknown.
+    """
+    where, values = query.conditions(tx, "flow_runs", body.model_dump())
+    if where:
+        parts = [_late(tx, where, values)]
+    else:
+        # The extremes one by one: together they would read the whole index.
+        first = tx.value("SELECT min(expected_start_time) FROM flow_runs")
+        if first is None:
+            return None
+        stop = tx.value("SELECT max(expected_start_time) FROM flow_runs") + 1
+        kept = _kept(tx, first, stop, "counts", "times")
+        parts = [
+            (sum(runs for _, _, runs in counts), sum(late for _, late in times))
+            for counts, times in kept.values()
+        ]
+        for begin, end in _gaps(kept, first, stop):
+            parts.append(_late(tx, [_OVER, _IN_TIME], {"begin": begin, "end": end}))
+        parts += [_late(tx, [condition], {"begin": first, "end": stop}) for condition in _OPEN]
+    total = sum(runs for runs, _ in parts)
+    return sum(late for _, late in parts) / total / 1e6 if total else None
+
+
+def _late(tx: Transaction, conditions: list[str], values: dict[str, Any]) -> tuple[int, float]:
+    """The number of the matching runs, and their lateness in microseconds: a sum may exceed an integer."""
+    row = tx.one(
+        f"SELECT count(*) AS runs, avg({lateness_of('r')}) AS late FROM flow_runs r "  # noqa: S608  # ours, values bound
+        f"WHERE {' AND '.join(conditions)}",
+        {**values, "now": clock.now_us()},
+    )
+    runs = int(row["runs"]) if row else 0
+    return (runs, float(row["late"]) * runs) if row and runs else (0, 0.0)
 
 
 def _counts(tx: Transaction, start: int, interval: int, number: int) -> Counts:
@@ -225,7 +215,7 @@ def _counts(tx: Transaction, start: int, interval: int, number: int) -> Counts:
     found = _beside(tx, start, interval, number, kept)
     for hour, (counts, times) in kept.items():
         for (kind, name, runs), (run, late) in zip(counts, times, strict=True):
-            _add(found, (hour * HOUR_US - start) // interval, (kind, name), (runs, run, late))
+            add(found, (hour * HOUR_US - start) // interval, (kind, name), (runs, run, late))
     return found
 
 
@@ -249,9 +239,9 @@ def _beside(tx: Transaction, start: int, interval: int, number: int, kept: Itera
     stop = start + number * interval
     found: Counts = defaultdict(dict)
     for begin, end in _gaps(kept, start, stop):
-        _merge(found, _live(tx, start, interval, [_OVER, _IN_TIME], begin, end))
+        merge(found, count_runs(tx, "flow_runs", start, interval, [_OVER, _IN_TIME], begin, end))
     for condition in _OPEN:
-        _merge(found, _live(tx, start, interval, [condition], start, stop))
+        merge(found, count_runs(tx, "flow_runs", start, interval, [condition], start, stop))
     return found
 
 
@@ -263,44 +253,3 @@ def _gaps(kept: Iterable[int], start: int, stop: int) -> Iterator[tuple[int, int
         start = (hour + 1) * HOUR_US
     if start < stop:
         yield start, stop
-
-
-def _live(
-    tx: Transaction,
-    start: int,
-    interval: int,
-    conditions: list[str],
-    begin: int,
-    end: int,
-    values: dict[str, Any] | None = None,
-) -> Counts:
-    """Count the runs from `begin` to `end` that match the conditions."""
-    rows: list[Row] = tx.all(
-        f"SELECT {_BUCKET}, {_COLUMNS} FROM flow_runs r WHERE {' AND '.join(conditions)} {_GROUP}",  # noqa: S608  # ours, values bound
-        {
-            **(values or {}),
-            "start": start,
-            "interval": interval,
-            "begin": begin,
-            "end": end,
-            "now": clock.now_us(),
-        },
-    )
-    found: Counts = defaultdict(dict)
-    for row in rows:
-        numbers = [int(row[name] or 0) for name in ("runs", "run_us", "late_us")]
-        _add(found, row["bucket"], (row["state_type"], row["state_name"]), numbers)
-    return found
-
-
-def _merge(found: Counts, more: Counts) -> None:
-    for at, states in more.items():
-        for state, numbers in states.items():
-            _add(found, at, state, numbers)
-
-
-def _add(found: Counts, at: int, state: tuple[str, str], numbers: Iterable[int]) -> None:
-    before = found[at].get(state)
-    found[at][state] = (
-        list(numbers) if before is None else [a + b for a, b in zip(before, numbers, strict=True)]
-    )

@@ -89,6 +89,17 @@ def test_json_has_all_of_it(stored, runyard):
     assert "--watch" in runyard("status", "--watch", "-o", "json", code=2).err
 
 
+def test_of_many_pools_those_with_problems_are_shown(store, runyard):
+    for number in range(30):
+        store.call(work_pools.create_work_pool, work_pools.WorkPoolCreate(name=f"pool-{number:02}"))
+        if number != 29:
+            store.call(workers.heartbeat_worker, f"pool-{number:02}", workers.WorkerHeartbeat(name="w"))
+    shown = sections(runyard("status").out)["Work pools"]
+    assert shown[0] == "✗ pool-29  no worker online"
+    assert shown[1] == "✓ pool-00  1 worker online"
+    assert shown[12:] == ["and 18 more: runyard work-pool ls"]
+
+
 def test_lines_fit_a_terminal():
     from runyard_cli.shared.status_text import _cells, _cut
 

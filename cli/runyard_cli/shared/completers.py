@@ -27,7 +27,7 @@ Offer = tuple[Any, ...]
 Values = dict[str, list[str]]
 ARGUMENTS = "ARGUMENTS"
 
-_MOST = 200
+_MOST = 100
 _API_TIMEOUT_SECONDS = 0.5
 
 # Arguments, in their order, by the beginning of the command's path. The longest beginning counts; the last

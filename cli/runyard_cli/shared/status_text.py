@@ -21,6 +21,7 @@ _MOST_COUNTED = 10_000
 _STATUS = {"READY": ("✓", "green"), "NOT_READY": ("✗", "red"), "PAUSED": ("‖", "magenta")}
 _MARGIN = "  "
 _SHORT = 40
+_MOST_POOLS = 12
 _RAISED = "Flow run encountered an exception: "
 
 
@@ -106,8 +107,11 @@ def _number(count: int) -> str:
 
 
 def _pools(found: dict[str, Any], now: datetime) -> Iterator[Line]:
-    longest = max((_cells(_name(pool["name"])) for pool in found["pools"]), default=0)
-    for pool in found["pools"]:
+    pools = found["pools"]
+    if len(pools) > _MOST_POOLS:  # those with problems first
+        pools = sorted(pools, key=lambda pool: (pool["status"] == "READY", not pool["due"]))[:_MOST_POOLS]
+    longest = max((_cells(_name(pool["name"])) for pool in pools), default=0)
+    for pool in pools:
         sign, colour = _STATUS[pool["status"]]
         facts = ["paused"] if pool["status"] == "PAUSED" else []
         online = pool["workers_online"]
@@ -124,7 +128,7 @@ def _pools(found: dict[str, Any], now: datetime) -> Iterator[Line]:
             (_padded(_name(pool["name"]), longest), None),
             (f"  {', '.join(facts)}", None),
         ]
-    more = found["pool_count"] - len(found["pools"])
+    more = found["pool_count"] - len(pools)
     if more > 0:
         yield [(f"{_MARGIN}  and {more:,} more: ", None), ("runyard work-pool ls", "cyan")]
 

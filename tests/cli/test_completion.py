@@ -95,9 +95,12 @@ def test_no_name_runs_a_command(stored, shell, tmp_path, kind):
     """What a shell would evaluate or split is not offered; other names are."""
     for at, trap in enumerate(TRAPS):
         deploy(stored, f"f{at}-{trap.replace('/', '')}", trap)
+        deploy(stored, f"told{at}", "safe", description=f"{trap}) $(touch pwned7) \\`touch pwned8\\`")
+        deploy(stored, f"told{at}", "saved", description=trap)
     here = shell(kind)
     for at in range(len(TRAPS)):
         here.completed(f"runyard deployment inspect f{at}-")
+        here.completed(f"runyard deployment inspect told{at}/")
     assert here.completed("runyard deployment inspect rep")[3] == "report/weekly"
     assert not list(tmp_path.glob("**/pwned*"))
 

@@ -21,6 +21,8 @@ VARIABLE = "_RUNYARD_COMPLETE"
 # What shells neither split nor evaluate. Typer's script for zsh evaluates what it is told, and that for bash
 # expands it: a name that another person chose must not run a command here, so others are not offered.
 _SAFE = re.compile(r"[\w./:@+=,%-]+")
+# In what is said about a name, such as the description of a deployment, other characters are left out.
+_UNSAFE_IN_HELP = re.compile(r"[^\w .,:/@+=%*-]+")
 # A value and its help; and the kind `file`, for which the shell offers paths.
 Offer = tuple[Any, ...]
 # What was given before: arguments under ARGUMENTS, values of options under each name of the option.
@@ -192,10 +194,15 @@ class _Values:
             os.environ["RUNYARD_PROFILE"] = profile
         found = offered(self._kind, typed.strip("'\""), self._path, _given(context))
         return [
-            SimpleNamespace(value=value, help=help or None, type="file" if more[:1] == ("file",) else "plain")
+            SimpleNamespace(value=value, help=_said(help), type="file" if more[:1] == ("file",) else "plain")
             for value, help, *more in (map(tuple, found))
             if more[:1] == ("file",) or _SAFE.fullmatch(value)
         ]
+
+
+def _said(help: str) -> str | None:
+    """The words about a value, without what a shell would evaluate."""
+    return " ".join(_UNSAFE_IN_HELP.sub(" ", help).split()) or None
 
 
 def _given(context: Any) -> Values:

@@ -52,6 +52,7 @@ class Operation(Generic[P, R]):
         durable: bool = True,
         prepare: Callable[..., Any] | None = None,
         single: bool = False,
+        file: str = "",
     ) -> None:
         self.function = function
         self.method = method
@@ -62,6 +63,7 @@ class Operation(Generic[P, R]):
         self.durable = durable
         self.prepare = prepare
         self.single = single
+        self.file = file
         self.name = function.__name__
         self.module = function.__module__
         self.__doc__ = function.__doc__
@@ -104,6 +106,7 @@ def operation(
     durable: bool = True,
     prepare: Callable[..., Any] | None = None,
     single: bool = False,
+    file: str = "",
 ) -> Declare:
     """Declare a function as an operation.
 
@@ -121,12 +124,13 @@ def operation(
             valid. If `prepare` returns `Settled`, the function is not called, so that many callers that find
             nothing to do do not wait for each other.
         single: the operation reads with one statement, so often that the cost of a transaction matters.
+        file: the name of the CSV file as which a browser saves the text.
     """
     if write is None:
         tail = path.rstrip("/").rpartition("/")[2]
         write = method != "GET" and tail not in ("filter", "count", "paginate")
 
     def declare(function: Callable[..., Any]) -> Operation[..., Any]:
-        return Operation(function, method, path, status, write, text, durable, prepare, single)
+        return Operation(function, method, path, status, write, text, durable, prepare, single, file)
 
     return declare

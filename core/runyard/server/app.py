@@ -151,6 +151,9 @@ def _endpoint(app: FastAPI, operation: Operation[..., Any]) -> Callable[..., Res
         result, status = perform(app.state.service.database, operation, (), given)
         if status == 204:
             return Response(status_code=204)
+        if operation.file:
+            saved = {"Content-Disposition": f'attachment; filename="{operation.file}"'}
+            return Response(result, status, saved, media_type="text/csv")
         if operation.text:
             return Response(result, status, media_type="text/plain")
         return Response(encode_result(operation, result), status, media_type="application/json")

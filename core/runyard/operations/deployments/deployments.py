@@ -23,6 +23,7 @@ from runyard.operations.operation import Answer, operation
 from runyard.operations.references import LAST, id_bounds
 from runyard.operations.schedules import next_due
 from runyard.operations.schemas import MOST_AT_ONCE, AtOnce, BulkDelete, Filter, Listing, Page, Paging, Query
+from runyard.operations.work_pools.work_queues import WorkQueue, read_work_queue_by_id
 from runyard.store.database import Transaction
 
 # All models and operations of deployments, under one module name.
@@ -36,6 +37,7 @@ __all__ = [
     "DeploymentsApply",
     "apply_deployments",
     "bulk_delete_deployments",
+    "check_work_queue",
     "count_deployments",
     "create_deployment",
     "delete_deployment",
@@ -223,6 +225,17 @@ def bulk_delete_deployments(tx: Transaction, body: DeploymentBulkDelete) -> Bulk
 def count_deployments(tx: Transaction, body: Filter) -> int:
     """Count the deployments that a filter matches."""
     return query.count(tx, "deployments", body.model_dump())
+
+
+@operation("GET", "/deployments/{deployment_id}/work_queue_check")
+def check_work_queue(tx: Transaction, deployment_id: str) -> list[WorkQueue]:
+    """List the queues in which runs of a deployment wait: its own, or none.
+
+    Raises:
+        NotFound: the deployment is not found.
+    """
+    queue_id = deployment_row(tx, deployment_id)["work_queue_id"]
+    return [] if queue_id is None else [read_work_queue_by_id(tx, queue_id)]
 
 
 @operation("POST", "/deployments/{deployment_id}/pause_deployment", prepare=next_due.prepare_deployment)

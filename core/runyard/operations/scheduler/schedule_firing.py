@@ -18,8 +18,10 @@ from runyard.store.database import Row, Transaction
 
 # How many schedules one turn handles. The next turn handles the others.
 MOST_SCHEDULES = 100
+# Neither the run of the instant itself nor those that were created ahead of their time.
 _OPEN_RUNS = f"""SELECT id, state_type FROM flow_runs
     WHERE schedule_id = :id AND schedule_id IS NOT NULL AND state_type IN {OPEN_STATES}
+    AND expected_start_time <> :instant AND (state_type <> 'SCHEDULED' OR expected_start_time <= :now)
     ORDER BY expected_start_time, id"""  # noqa: S608  # a constant of ours
 
 
@@ -152,7 +154,7 @@ def _carry_out(tx: Transaction, row: Row, deployment: Row, plan: Plan) -> tuple[
 def _fire_instant(tx: Transaction, row: Row, deployment: Row, instant: int) -> bool:
     """Create the run of one instant, or record why it has no run."""
     if row["overlap"] != "allow":
-        found = tx.all(_OPEN_RUNS, {"id": row["id"]})
+        found = tx.all(_OPEN_RUNS, {"id": row["id"], "instant": instant, "now": clock.now_us()})
         action = policies.decide_overlap(row["overlap"], len(found))
         if action == "skip":
             first = found[0]["id"]
@@ -161,14 +163,19 @@ def _fire_instant(tx: Transaction, row: Row, deployment: Row, instant: int) -> b
         if action == "replace":
             _cancel(tx, found)
     try:
-        return _create(tx, row, deployment, instant)
+        return create_run(tx, row, deployment, instant)
     except RunyardError as error:
         # A deployment with invalid stored parameters must not stop the others.
         _record(tx, row, instant, f"no run was made: {error.message}")
         return False
 
 
-def _create(tx: Transaction, row: Row, deployment: Row, instant: int) -> bool:
+def create_run(tx: Transaction, row: Row, deployment: Row, instant: int) -> bool:
+    """Create the run of an instant of a schedule, and tell whether it is new.
+
+    Raises:
+        ParameterError: the parameters do not match the flow.
+    """
     when = clock.from_us(instant)
     parameters = {**load(deployment["parameters"], {}), **load(row["parameters"], {})}
     check_parameters(deployment, parameters, None)

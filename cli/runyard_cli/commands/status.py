@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _PROJECT_FILE = "prefect.yaml"
 _WATCH_SECONDS = 2.0
+# Of each kind, so that it fits a screen.
+_FEW = 3
 
 status = App()
 
@@ -73,7 +75,7 @@ def bare() -> None:
             typer.echo(f"  {step['text']}")
             out.hint(f"    {step['command']}")
     else:
-        _show(_read(connect(), "yesterday", 5), "yesterday")
+        _show(_read(connect(), "yesterday", _FEW), "yesterday")
     typer.echo(f"\nAll commands: {typer.style('runyard --help', fg='cyan')}")
 
 

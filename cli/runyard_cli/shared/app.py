@@ -19,6 +19,7 @@ from runyard_cli.shared.markup import escaped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_TEXTS = (str, list[str])
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -327,14 +328,20 @@ def _shown(example: str) -> str:
     return f" Example:\n{lines}" if example else ""
 
 
+def _nothing(ctx: Any) -> None:
+    """No type."""
+
+
 def _ours(parameters: Any) -> Any:
     """Prepare parameters: quick coercion, and in helps no value for a flag, and TEXT for texts."""
     for parameter in parameters:
         coerce_lightly(parameter)
+        if parameter.param_type_name == "argument" and parameter.type_descriptor.annotation in _TEXTS:
+            parameter.display_type_rich = _nothing  # its name says more than `str`
         if parameter.metavar is not None or parameter.param_type_name != "option":
             continue
         if getattr(parameter, "is_flag", False):
             parameter.metavar = ""
-        elif parameter.type_descriptor.annotation in (str, list[str]):
+        elif parameter.type_descriptor.annotation in _TEXTS:
             parameter.metavar = "TEXT"
     return parameters

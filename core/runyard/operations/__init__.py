@@ -60,6 +60,7 @@ MODULES = (
     "blocks.find_block_document",
     "records.stored_variables",
     "records.stored_artifacts",
+    "records.saved_searches",
     "limits.concurrency_limits",
     "limits.tag_limits",
     "limits.limit_slots",

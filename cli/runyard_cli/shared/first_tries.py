@@ -64,8 +64,11 @@ def rewritten(words: list[str], groups: Container[str]) -> list[str]:
     if first in groups:
         return words
     if first == "help":
-        return [*rewritten(rest, groups), "--help"] if rest else []
+        named = bool(rest) and not rest[0].startswith("-")
+        return [*rewritten(rest, groups), "--help"] if named else []
     if first == "ps":
+        if rest[:1] in (["-a"], ["--all"]):
+            return ["flow-run", "ls", *rest[1:]]
         return ["flow-run", "ls", *([] if _has_state(rest) else ["--state-type", "RUNNING"]), *rest]
     if first in _THINGS:
         return [_THINGS[first], *rest]

@@ -42,6 +42,26 @@ def helping(product: Product) -> Figure:
     return process_times(product, product.command, "--help", repetitions=_repetitions(product))
 
 
+def group_helping(product: Product) -> Figure:
+    """`runyard work-pool --help`."""
+    return process_times(product, product.command, "work-pool", "--help", repetitions=_repetitions(product))
+
+
+def completing(product: Product) -> Figure:
+    """What bash is told at TAB after `runyard work-pool inspect l`: the name of the only pool."""
+    product.fresh()
+    product.run(product.command, "work-pool", "create", "listed", "--type", "process")
+    line = {"COMP_WORDS": "runyard work-pool inspect l", "COMP_CWORD": "3"}
+    before = product.environment
+    product.environment = {**before, **line, "_RUNYARD_COMPLETE": "complete_bash"}
+    try:
+        if product.run(product.command) != "listed\n":
+            raise RuntimeError("the name is not offered")
+        return process_times(product, product.command, repetitions=_repetitions(product))
+    finally:
+        product.environment = before
+
+
 def listing_pools(product: Product) -> Figure:
     """`runyard work-pool ls`."""
     product.fresh()
@@ -63,6 +83,23 @@ def one_flow(product: Product) -> Figure:
 ROWS = [
     Row("import", "`from runyard import flow, task`, whole process", "ms", importing, at_most=3, of=PYTHON),
     Row("help", "`runyard --help`", "ms", helping, at_most=8, of=PYTHON),
+    Row(
+        "group-help",
+        "`runyard work-pool --help`",
+        "ms",
+        group_helping,
+        at_most=14,
+        of=PYTHON,
+    ),
+    Row(
+        "complete",
+        "a TAB that offers names",
+        "ms",
+        completing,
+        at_most=8,
+        of=PYTHON,
+        prefect=False,
+    ),
     Row("pool-ls", "`runyard work-pool ls`", "ms", listing_pools, at_most=12, of=PYTHON),
     Row(
         "one-flow",

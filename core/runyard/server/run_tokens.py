@@ -48,7 +48,7 @@ _OF_A_RUN = frozenset(
         "resume_flow_run",
     )
 )
-_READING = frozenset(("count", "filter", "read"))
+_READING = frozenset(("count", "filter", "paginate", "read"))
 _DEEPEST = 100
 # How long a token is valid after its run's end, for hooks; a token found in an old container is useless.
 _AFTER_END_SECONDS = 3600

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from _ports import free_port
 
 
 def first_lines(count, *arguments, **environment):
@@ -48,3 +49,17 @@ def test_without_a_password_others_are_not_let_in(runyard, host):
     assert error.startswith(
         f"Error: other machines can reach {host}; set RUNYARD_API_AUTH_STRING=user:password"
     )
+
+
+def test_the_log_of_the_background_does_not_follow_a_link(home, program, tmp_path):
+    port = free_port()
+    theirs = tmp_path / "theirs"
+    theirs.write_text("kept")
+    home.mkdir(exist_ok=True)
+    (home / f"server-{port}.log").symlink_to(theirs)
+    try:
+        program("server", "start", "--background", "--port", port)
+        assert theirs.read_text() == "kept"
+        assert "Serving the API" in (home / f"server-{port}.log").read_text()
+    finally:
+        program("server", "stop")

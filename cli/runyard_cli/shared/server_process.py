@@ -51,7 +51,10 @@ def start(host: str, port: int, services: bool) -> ServerRecord:
     ]
     if not services:
         command.append("--no-services")
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, private_files.FILE_MODE)
+    if os.path.islink(path):
+        os.unlink(path)  # the log must not overwrite what a link names
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    handle = os.open(path, flags, private_files.FILE_MODE)
     with os.fdopen(handle, "wb") as log:
         process = subprocess.Popen(
             command,
@@ -121,13 +124,19 @@ def ask(url: str) -> dict[str, Any]:
         if reply.status_code != 200:
             answer["error"] = f"GET /health answers {reply.status_code}"
             return answer
+        if reply.json() is not True:
+            answer["error"] = "what answers GET /health is not Runyard's API"
+            return answer
         answer["status"] = "available"
         version = httpx.get(
             f"{url.rstrip('/')}/admin/version", timeout=_ANSWER_SECONDS, headers=_headers(url)
         )
         if version.status_code == 200:
-            answer["server_version"] = version.json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            told = version.json()
+            answer["server_version"] = told if isinstance(told, str) else None
+    except (ValueError, RecursionError):
+        answer["error"] = "its answer is not the JSON of Runyard's API"
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         answer["error"] = str(error) or type(error).__name__
     return answer
 

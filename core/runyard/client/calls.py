@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -100,6 +101,8 @@ class LocalClient:
         self.database.close()
 
 
+_SECONDS = re.compile(r"\d{1,9}(\.\d+)?")
+
 # A connection that was idle for longer is not reused. Servers close idle connections (uvicorn after 5 s). A
 # request sent at that moment is lost, and the client cannot know whether the server read it.
 _IDLE_SECONDS = 2.0
@@ -178,16 +181,26 @@ class HttpClient:
         )
         if operation.text:
             return answer.text
-        return decode_result(operation, answer.json() if answer.content else None)
+        try:
+            return decode_result(operation, answer.json() if answer.content else None)
+        except (ValueError, RecursionError):
+            raise self._no_answer_of_runyard(answer) from None
 
     def changes(self) -> Any:
         """A token for `wait_for_change`."""
-        return self._send("GET", "/runyard/changes").json()
+        return self._changes()
 
     def wait_for_change(self, since: Any, timeout_seconds: float) -> Any:
         """A long poll: the server responds after a change of the data, or after `timeout_seconds`."""
         params = {"since": since, "timeout_seconds": min(timeout_seconds, 20.0)}
-        return self._send("GET", "/runyard/changes", params=params).json()
+        return self._changes(params=params)
+
+    def _changes(self, **fields: Any) -> Any:
+        answer = self._send("GET", "/runyard/changes", **fields)
+        try:
+            return answer.json()
+        except (ValueError, RecursionError):
+            raise self._no_answer_of_runyard(answer) from None
 
     def close(self) -> None:
         """Close the connections."""
@@ -197,7 +210,7 @@ class HttpClient:
         httpx = import_httpx()
         try:
             answer = self._http.request(method, path, **fields)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.DecodingError) as error:
             # `from None`: the errors of the transport's layers repeat the same in a hundred lines.
             raise errors.ApiUnavailable(
                 f"no API answers at {self.url} ({error}); check {settings.place_of('api_url')}"
@@ -215,7 +228,19 @@ class HttpClient:
             )
         if answer.status_code >= 400:
             raise _error_of(answer, self.url)
+        if answer.status_code >= 300:
+            raise self._no_answer_of_runyard(answer)
         return answer
+
+    def _no_answer_of_runyard(self, answer: Any) -> errors.ApiUnavailable:
+        """The error of a success that cannot be read: of a proxy, a page of login, another version."""
+        request = answer.request
+        kind = answer.headers.get("Content-Type", "no content type")
+        return errors.ApiUnavailable(
+            f"{self.url} ({settings.place_of('api_url')}) does not answer as this version of Runyard: "
+            f"{request.method} {errors.bounded(request.url.path)} gave {answer.status_code}, "
+            f"{len(answer.content):,} bytes of {errors.bounded(kind)}; check the address, and what is between"
+        )
 
     def _lacks_prefix(self) -> bool:
         """Whether an API answers below this address, at `/api`."""
@@ -223,7 +248,7 @@ class HttpClient:
             return False
         try:
             answer = self._http.get("/api/health", timeout=5.0)
-        except import_httpx().TransportError:
+        except import_httpx().RequestError:
             return False
         # A server that asks for a password answers this route without one.
         return bool(answer.status_code == 200)
@@ -252,20 +277,23 @@ def _has_no_route(answer: Any) -> bool:
     """
     try:
         return answer.json() in ({"detail": "Not Found"}, {"detail": "Method Not Allowed"})
-    except ValueError:
+    except (ValueError, RecursionError):
         return True
 
 
 def _error_of(answer: Any, url: str) -> errors.RunyardError:
     try:
         body = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
+        body = {}
+    if not isinstance(body, dict):
         body = {}
     message = body.get("detail") or _in_words(body) or answer.reason_phrase
     kind = getattr(errors, str(body.get("error", "")), None)
     if isinstance(kind, type) and issubclass(kind, errors.RunyardError):
         wait = answer.headers.get("Retry-After")
-        return kind(message, **({} if wait is None else {"retry_after_seconds": float(wait)}))
+        seconds = {"retry_after_seconds": float(wait)} if wait and _SECONDS.fullmatch(wait) else {}
+        return kind(message, **seconds)
     by_status = {404: errors.NotFound, 409: errors.Conflict, 422: errors.InvalidInput}
     if answer.status_code in (401, 403):
         return errors.NotAllowed(f"{url} refuses this caller; check {settings.place_of('api_auth_string')}")

@@ -22,7 +22,7 @@ class Terminal:
         self.seen = ""
 
     def until(self, text):
-        """Read until `text` was printed."""
+        """Read until `text` was printed; what was printed before it."""
         deadline = time.monotonic() + DEADLINE_SECONDS
         while text not in self.seen:
             ready, _, _ = select.select([self.file], [], [], deadline - time.monotonic())
@@ -33,7 +33,8 @@ class Terminal:
                 data = b""
             assert data, self.seen
             self.seen += data.decode()
-        self.seen = self.seen.partition(text)[2]
+        before, _, self.seen = self.seen.partition(text)
+        return before
 
     def type(self, text):
         os.write(self.file, text.encode() + b"\n")

@@ -19,7 +19,7 @@ import typer
 from runyard_cli.shared import closing, first_tries, idle_settings
 from runyard_cli.shared.app import App, Group, Member, WrongUsage
 from runyard_cli.shared.options import option
-from runyard_cli.shared.output import colours, error_line, wants_tracebacks
+from runyard_cli.shared.output import colours, error_line, spell_out_unprintable, wants_tracebacks
 from runyard_cli.tree import ALIASES, COMMANDS, Entry
 
 _INTERRUPTED = 130
@@ -162,6 +162,7 @@ def main(arguments: list[str] | None = None) -> None:
     from runyard.base.descriptors import open_standard
 
     open_standard()
+    spell_out_unprintable()
     forget_settings()
     code = _run(_without_debug(sys.argv[1:] if arguments is None else list(arguments)))
     try:

@@ -68,6 +68,8 @@ def test_columns_and_sort(capsys):
     assert printed(capsys, View(columns="Size", sort="-size")).out == "10\n9\n"
     # What is missing is last.
     assert printed(capsys, View(columns="size", sort="next-run")).out == "10\n9\n"
+    assert printed(capsys, View(columns="size", sort="-next-run")).out == "10\n9\n"
+    assert printed(capsys, View(columns=" SIZE,", sort=" - Size ")).out == "10\n9\n"
 
 
 @pytest.mark.parametrize(
@@ -75,6 +77,9 @@ def test_columns_and_sort(capsys):
     [
         (View(columns="nme"), "did you mean 'name'"),
         (View(sort="-sizes"), "did you mean 'size'"),
+        (View(columns=" ,"), "--columns ' ,' names no column; there are: name, state,"),
+        (View(sort="-"), "--sort '-' names no column; there are: name, state,"),
+        (View(sort=" "), "--sort ' ' names no column; there are: name, state,"),
         (View("json", columns="name"), "--columns does not go together"),
         (View("json", watch=True), "--watch does not go together"),
     ],

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from _terminal import Terminal
 
 COMMAND = [sys.executable, "-m", "runyard_cli.main"]
 
@@ -161,3 +162,31 @@ def test_exit_codes(program, home, tmp_path, monkeypatch):
     assert program("deploy", "a.py:f", "-n", "d", "-p", "p", "--plan", code=2).err == ""
     program("deploy", "a.py:f", "-n", "d", "-p", "p")
     program("deploy", "a.py:f", "-n", "d", "-p", "p", "--plan", code=0)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_terminal_of_any_encoding_shows_lists(runyard, monkeypatch, encoding):
+    runyard("work-pool", "create", "p", "--type", "process")
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    terminal = Terminal("work-pool", "ls")
+    terminal.until("✗ NOT_READY" if encoding == "utf-8" else " NOT_READY")
+    assert terminal.end() == 0
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_what_an_encoding_lacks_is_spelled_out(runyard, program, monkeypatch, encoding):
+    runyard("variable", "set", "v", "a✓")
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    assert program("variable", "get", "v").out == "a\\u2713\n"
+
+
+def test_watching_clears_the_screen_without_colours_but_not_on_a_dumb_terminal(runyard, monkeypatch):
+    runyard("work-pool", "create", "p", "--type", "process")
+    monkeypatch.setenv("NO_COLOR", "1")
+    terminal = Terminal("work-pool", "ls", "--watch")
+    terminal.until("\x1b[2J")
+    assert terminal.interrupt() == 130
+    monkeypatch.setenv("TERM", "dumb")
+    terminal = Terminal("work-pool", "ls", "--watch")
+    assert "\x1b" not in terminal.until("NOT_READY")
+    assert terminal.interrupt() == 130

@@ -54,8 +54,7 @@ def _status(
     while True:
         before = client.changes()
         found = _read(client, since, limit)
-        if out.on_terminal():
-            typer.echo("\x1b[2J\x1b[H", nl=False)
+        out.clear_screen()
         _show(found, since)
         client.wait_for_change(before, _WATCH_SECONDS)
 

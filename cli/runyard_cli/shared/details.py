@@ -74,12 +74,13 @@ def _text(value: Any) -> str:
 
 
 def _show_yaml(data: Any, secrets: bool) -> None:
-    import yaml
     from runyard.base.url_passwords import hidden_within
+
+    from runyard_cli.shared.yaml_text import yaml_text
 
     plain = out.to_json(data)
     shown = plain if secrets else hidden_within(plain)
-    text = visible(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True).rstrip())
+    text = yaml_text(shown).rstrip()
     if not out.on_terminal():
         for line in text.splitlines():
             typer.echo(_INDENT + line)

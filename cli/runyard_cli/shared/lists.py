@@ -137,26 +137,41 @@ def show_list(listing: Listing, read: Callable[[], Page], view: View, client: Cl
     while True:
         since = client.changes()
         page = read()
-        if out.on_terminal():
-            typer.echo("\x1b[2J\x1b[H", nl=False)
+        out.clear_screen()
         _print(listing, chosen, page, view)
         client.wait_for_change(since, _WATCH_SECONDS)
 
 
 def _columns(listing: Listing, view: View) -> list[Column]:
     by_name = {column.name: column for column in listing.columns}
-    for name in [*(view.columns or "").split(","), (view.sort or "").removeprefix("-")]:
-        word = name.strip().lower()
-        if word and word not in by_name:
-            from runyard.base.suggestions import did_you_mean
+    chosen = _words(view.columns)
+    for option, given, words in (
+        ("--columns", view.columns, chosen),
+        ("--sort", view.sort, [word for word in (_sort_name(view.sort),) if word]),
+    ):
+        if given and not words:
+            raise WrongUsage(f"{option} {given!r} names no column; there are: {', '.join(by_name)}")
+        for word in words:
+            if word not in by_name:
+                from runyard.base.suggestions import did_you_mean
 
-            hint = did_you_mean(word, list(by_name)) or f"; there are: {', '.join(by_name)}"
-            raise WrongUsage(f"No column '{word}'{hint}")
-    if view.columns:
+                hint = did_you_mean(word, list(by_name)) or f"; there are: {', '.join(by_name)}"
+                raise WrongUsage(f"No column '{word}'{hint}")
+    if chosen:
         if view.output in ("json", "yaml", "name"):
             raise WrongUsage(f"--columns does not go together with -o {view.output}.")
-        return [by_name[name.strip().lower()] for name in view.columns.split(",") if name.strip()]
+        return [by_name[word] for word in chosen]
     return [column for column in listing.columns if view.output == "wide" or not column.wide]
+
+
+def _words(names: str | None) -> list[str]:
+    """The names of columns, as --columns has them."""
+    return [name.strip().lower() for name in (names or "").split(",") if name.strip()]
+
+
+def _sort_name(sort: str | None) -> str:
+    """The name of the column that --sort names."""
+    return (sort or "").strip().removeprefix("-").strip().lower()
 
 
 def _print(listing: Listing, columns: Sequence[Column], page: Page, view: View) -> None:
@@ -186,20 +201,21 @@ def in_order(listing: Listing, rows: Sequence[Any], sort: str | None) -> Sequenc
     Args:
         listing: has the column.
         rows: what is sorted.
-        sort: the name of the column, with `-` before it for the other way; None keeps the order.
+        sort: the name of the column, with `-` before it for the other way; None keeps the order. Rows
+            without a value are the last ones either way.
     """
     if not sort:
         return rows
-    column = next(each for each in listing.columns if each.name == sort.removeprefix("-").lower())
+    column = next(each for each in listing.columns if each.name == _sort_name(sort))
     order = column.order or column.value
 
-    def key(row: Any) -> tuple[bool, Any]:
+    def key(row: Any) -> Any:
         value = order(row)
-        if isinstance(value, str):
-            value = value.casefold()
-        return value is None, "" if value is None else value
+        return value.casefold() if isinstance(value, str) else value
 
-    return sorted(rows, key=key, reverse=sort.startswith("-"))
+    filled = [row for row in rows if order(row) is not None]
+    empty = [row for row in rows if order(row) is None]
+    return sorted(filled, key=key, reverse=sort.strip().startswith("-")) + empty
 
 
 def _plain(value: Any) -> str:

@@ -36,6 +36,13 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def clear_screen() -> None:
+    """Clear a terminal that can do it."""
+    if on_terminal() and os.environ.get("TERM") != "dumb":
+        # NO_COLOR is about colours only.
+        typer.echo("\x1b[2J\x1b[H", nl=False, color=True)
+
+
 def colours() -> bool | None:
     """Whether text is coloured: not where NO_COLOR is set; None: on terminals."""
     return False if os.environ.get("NO_COLOR") else None
@@ -134,9 +141,9 @@ def print_data(value: Any, output: str) -> None:
         output: `json` or `yaml`.
     """
     if output == "yaml":
-        import yaml
+        from runyard_cli.shared.yaml_text import yaml_text
 
-        typer.echo(yaml.safe_dump(to_json(value), sort_keys=False, allow_unicode=True), nl=False)
+        typer.echo(yaml_text(to_json(value)), nl=False)
     else:
         print_json(value)
 
@@ -295,7 +302,25 @@ _SIGN_COLOURS = {
 }
 
 
+def _can_print(sign: str) -> bool:
+    """Whether the encoding of standard output has a character."""
+    try:
+        sign.encode(sys.stdout.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def spell_out_unprintable() -> None:
+    """Print what the encoding of a stream lacks, such as ASCII or Latin-1, as `\\u2717`."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream.errors == "strict" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def state_sign(name: str) -> tuple[str, str]:
     """A state or a status with the sign that stands for it, and its style of rich."""
     sign = _SIGNS.get(name.upper().replace(" ", ""), "")
+    if sign and not _can_print(sign):
+        sign = ""
     return (f"{sign} {name}" if sign else name), _SIGN_COLOURS.get(sign, "")

@@ -55,12 +55,13 @@ def _show_jobs(client: Client, pool: str, runs: list[Any], output: str | None) -
     """Show runs with their jobs; where none can be made, the reason, which would end the run."""
     import json
 
-    import yaml
     from runyard.base import redaction
     from runyard.base.errors import RunyardError
     from runyard.operations.deployments.deployments import filter_deployments
     from runyard.operations.work_pools.work_pools import read_work_pool
     from runyard.workers.job_configuration import resolved
+
+    from runyard_cli.shared.yaml_text import yaml_text
 
     served_by = client.call(read_work_pool, pool)
     template = served_by.base_job_template
@@ -90,7 +91,7 @@ def _show_jobs(client: Client, pool: str, runs: list[Any], output: str | None) -
         out.say(f"{run.name} ({run.id}), due {times.both(run.next_scheduled_start_time)}")
         text = f"cannot start: {shown['job_problem']}"
         if shown["job"] is not None:
-            text = yaml.safe_dump(shown["job"], sort_keys=False, allow_unicode=True).strip()
+            text = yaml_text(shown["job"]).strip()
         out.say("".join(f"  {line}\n" for line in text.splitlines()))
     if not found:
         out.progress(f"No run is waiting in '{pool}'.")

@@ -52,6 +52,13 @@ def test_a_secret_is_replaced_rotated_and_deleted(cli, secret, home):
     assert "secret 'key' not found" in cli("secret", "inspect", "key", code=1).err
 
 
+@pytest.mark.parametrize("text", ["value", "value\n", "value\r\n"])
+def test_the_last_line_end_is_no_part_of_a_secret(cli, text):
+    cli("secret", "set", "key", stdin=text)
+    shown = json.loads(cli("secret", "inspect", "key", "--show", "-o", "json").out)
+    assert shown["data"]["value"] == "value"
+
+
 def test_a_secret_needs_a_value_and_a_name(cli):
     assert "standard input, which is empty" in cli("secret", "set", "key", code=2).err
     assert "lowercase letters" in cli("secret", "set", "Bad Name", stdin="x", code=1).err

@@ -51,6 +51,19 @@ def test_what_is_no_object_is_refused(text):
         values.parameters((), text)
 
 
+def test_numbers_that_json_does_not_have_are_texts():
+    assert [values.parse(text) for text in ("NaN", "-Infinity", "1e400", "1e4")] == [
+        "NaN",
+        "-Infinity",
+        "1e400",
+        1e4,
+    ]
+    assert values.job_variables(("x=NaN",)) == {"x": "NaN"}
+    for text in ("[1, NaN]", '{"a": 1e400}'):
+        with pytest.raises(InvalidInput, match="JSON has no number"):
+            values.parse(text)
+
+
 def test_job_variables_keep_what_json_would_change():
     given_ = ("stream_output=false", "tag=3.10", "big=1e3", "n=3", '{"env": {"A": "1"}}', "image=x:1")
     assert values.job_variables(given_) == {

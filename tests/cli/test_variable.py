@@ -119,3 +119,12 @@ def test_artifacts_of_one_run(runyard, store):
     artifacts.create_markdown_artifact("# by hand", key="by-hand")
     (found,) = runyard("artifact", "ls", "--flow-run", "leaver", "-o", "json").json
     assert found["data"] == "# hi"
+
+
+def test_a_value_that_json_does_not_have_is_not_lost(runyard):
+    for text in ("NaN", "1e400"):
+        runyard("variable", "set", "v", text, "--overwrite")
+        assert runyard("variable", "get", "v", "-o", "json").json == text
+    assert "at most 5000 characters" in runyard("variable", "set", "w", "[" * 100_000, code=1).err
+    error = runyard("variable", "set", "w", '{"limit": Infinity}', code=1).err
+    assert error == 'Error: JSON has no number Infinity; give it as a text: "Infinity"\n'

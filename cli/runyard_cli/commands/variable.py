@@ -27,6 +27,7 @@ from runyard_cli.shared.options import (
     option,
 )
 from runyard_cli.shared.suggesting import suggesting
+from runyard_cli.shared.values import parse
 
 variable = App(
     "variable",
@@ -55,7 +56,7 @@ def set_(
     from runyard.operations.records import stored_variables
     from runyard.sdk.variables import Variable
 
-    given: Any = (name, value_of(value), list(tag) or None)
+    given: Any = (name, parse(value), list(tag) or None)
     verb = "Created"
     try:
         Variable.set(*given, _sync=True)
@@ -69,14 +70,6 @@ def set_(
         return
     out.done(f"{verb} variable '{name}'.")
     out.hint(f"Read it with: {command_of('runyard variable get', name)}")
-
-
-def value_of(text: str) -> Any:
-    """The value of an argument that is JSON, or else text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 @variable.command("get", example="runyard variable get threshold")

@@ -39,7 +39,7 @@ def _rows(data: Any) -> list[dict[str, Any]]:
     if isinstance(data, str):
         try:
             data = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             return []
     if isinstance(data, dict) and data and all(isinstance(column, list) for column in data.values()):
         longest = max(map(len, data.values()))

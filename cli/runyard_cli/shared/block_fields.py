@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from runyard_cli.shared.app import WrongUsage
 from runyard_cli.shared.client import listed
 from runyard_cli.shared.secrets import ask_secret
+from runyard_cli.shared.values import parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,18 +46,11 @@ def given_fields(kind: Any, fields: Sequence[str]) -> dict[str, Any]:
         hint = "" if key in known else did_you_mean(key, known)
         if hint or (key not in known and kind.model_config.get("extra") != "allow"):
             raise InvalidInput(f"type '{kind.get_block_type_slug()}' has no field {key!r}{hint}")
-        given[key] = _value(value)
+        given[key] = parse(value)
     for secret in secrets:
         if secret in schema.get("required", ()):
             given[secret] = ask_secret(secret)
     return given
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def block_of(kind: Any, given: dict[str, Any]) -> Any:

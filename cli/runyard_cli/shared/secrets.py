@@ -11,7 +11,7 @@ from runyard_cli.shared.app import WrongUsage
 
 
 def ask_secret(what: str) -> str:
-    """A secret, asked for without echo on a terminal, else all of standard input.
+    """A secret, asked for without echo on a terminal, else all of standard input but its last line end.
 
     Raises:
         WrongUsage: standard input is empty.
@@ -19,7 +19,8 @@ def ask_secret(what: str) -> str:
     if out.at_keyboard():
         value: str = typer.prompt(what, hide_input=True, confirmation_prompt=True, err=True)
         return value
-    value = sys.stdin.read().removesuffix("\n")
+    text = sys.stdin.read()
+    value = text.removesuffix("\r\n") if text.endswith("\r\n") else text.removesuffix("\n")
     if not value:
         raise WrongUsage(f"{what} is read from standard input, which is empty.")
     return value

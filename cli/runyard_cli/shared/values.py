@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 import sys
@@ -42,11 +43,30 @@ def pair(text: str, option: str) -> tuple[str, str]:
 
 
 def parse(text: str) -> Any:
-    """The value of a JSON text; anything else is the text itself."""
+    """The value of a JSON text; anything else is the text itself, NaN and 1e400 too.
+
+    Raises:
+        InvalidInput: such a number, which would be lost, is in a list or an object.
+    """
     try:
-        return json.loads(text)
+        return json.loads(text, parse_float=_number, parse_constant=_number)
+    except _NoNumber as error:
+        if text.lstrip()[0] in "[{":
+            raise InvalidInput(f'JSON has no number {error}; give it as a text: "{error}"') from None
+        return text
     except (ValueError, RecursionError):
         return text
+
+
+class _NoNumber(ValueError):
+    """A number that JSON does not have, or that is too large for a float."""
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _NoNumber(text)
+    return number
 
 
 def json_object(text: str, option: str) -> dict[str, Any]:

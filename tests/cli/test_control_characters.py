@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from _terminal import Terminal
 from hypothesis import given
 from hypothesis import strategies as st
 from runyard import flow, get_run_logger
@@ -66,6 +67,26 @@ def test_errors_spell_codes_out(runyard):
 
 def test_colours_of_logs_stay():
     assert visible("\x1b[1;31mred\x1b[0m \x1b[2J", colours=True) == "\x1b[1;31mred\x1b[0m \\x1b[2J"
+
+
+@pytest.mark.parametrize("code", ["31", "8", "0;31", "38;5;1", "1m\x1b[32"])
+def test_colours_end_with_their_text(code):
+    assert visible(f"a\x1b[{code}mb", colours=True) == f"a\x1b[{code}mb\x1b[0m"
+    assert visible(f"a\x1b[{code}mb\x1b[m", colours=True) == f"a\x1b[{code}mb\x1b[m"
+
+
+@flow
+def hiding():
+    get_run_logger().info("hide \x1b[8m")
+    get_run_logger().info("shown")
+
+
+def test_a_record_does_not_hide_the_next_ones(runyard):
+    hiding()
+    terminal = Terminal("flow-run", "logs", "-")
+    terminal.until("hide \x1b[8m\x1b[0m")
+    terminal.until("shown")
+    assert terminal.end() == 0
     assert visible("\x1b[31mred") == r"\x1b[31mred"
     assert visible("a\r\nb\tc") == "a\nb\tc"
 

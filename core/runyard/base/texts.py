@@ -25,14 +25,19 @@ def visible(text: str, colours: bool = False) -> str:
     r"""Escape what a terminal would execute, such as `\x1b`.
 
     Args:
-        colours: keep colour codes.
+        colours: keep colour codes; what they set ends with the text, as it would colour or hide what follows.
     """
     if text.isprintable():
         return text
     import re
 
     pattern = _NO_COLOUR + _OBEYED if colours else _OBEYED
-    return re.sub(pattern, lambda found: ascii(found.group())[1:-1], text.replace("\r\n", "\n"))
+    shown = re.sub(pattern, lambda found: ascii(found.group())[1:-1], text.replace("\r\n", "\n"))
+    if colours and "\x1b" in shown:
+        *_, last = re.finditer(r"\x1b\[([0-9;]*)m", shown)
+        if last.group(1).strip("0;"):
+            shown += "\x1b[0m"
+    return shown
 
 
 def storable(text: str) -> str:

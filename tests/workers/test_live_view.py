@@ -276,3 +276,18 @@ def test_a_small_terminal_gets_fewer_lines_and_is_told_how_many_are_left_out():
         ["Last", "x", "end-0"],
         ["x", "end-1", "etl/d"],
     ]
+
+
+def test_a_title_that_is_too_long_for_the_terminal_gets_a_second_line():
+    from runyard.workers.live_rendering import Page, Painter
+
+    title = ["Worker crane-4009-dcc4", "pool default-agent-pool", "0 running", "1 completed, 1 failed"]
+    page = Page(title, "the pool is paused: no run starts", [], [], [])
+
+    def shown(columns, most=10):
+        lines = Painter("utf-8").paint(page, columns, most)
+        return [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines[1:]]
+
+    assert shown(150) == [" · ".join([*title, page.warning])]
+    assert shown(79) == [" · ".join(title[:3]), f"{title[3]} · {page.warning}"]
+    assert shown(79, 2) == [" · ".join(title[:3])]

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 from runyard.base.texts import visible
 
+from runyard_cli.shared.wrapping import wrapped
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -50,7 +52,7 @@ def colours() -> bool | None:
 
 def say(text: str, colour: str | None = None) -> None:
     """Print a line; in a pipe without its colour."""
-    text = visible(text)
+    text = wrapped(visible(text), sys.stdout)
     typer.echo(typer.style(text, fg=colour) if colour else text)
 
 
@@ -66,13 +68,13 @@ def hint(text: str) -> None:
 
 def progress(text: str) -> None:
     """Print one line on standard error about progress, or a warning."""
-    typer.echo(typer.style(visible(text), fg="yellow"), err=True)
+    typer.echo(typer.style(wrapped(visible(text), sys.stderr), fg="yellow"), err=True)
 
 
 def error_line(text: str) -> None:
     """The one line on standard error that tells why a command failed."""
     first, *rest = visible(text).strip().splitlines() or ["no message"]
-    typer.echo(typer.style(f"Error: {first}", fg="red"), err=True, color=colours())
+    typer.echo(typer.style(wrapped(f"Error: {first}", sys.stderr), fg="red"), err=True, color=colours())
     for line in rest:
         typer.echo(line, err=True)
 

@@ -85,23 +85,38 @@ class Painter:
 
         console = self._console_of(columns)
         rule = "─" if self._unicode else "-"
-        dot = " · " if self._unicode else " - "
-        head = Text(dot.join(page.title), style="bold", no_wrap=True, overflow=self._overflow)
-        if page.warning:
-            head.append(f"{dot}{page.warning}", style="bold yellow")
+        heads = self._heads(page, columns)
         grid = Table.grid(padding=(0, 2, 0, 0))
         grid.add_column(no_wrap=True, style="dim", min_width=_LABEL)
         for _ in range(3):
             grid.add_column(no_wrap=True, overflow=self._overflow)
-        for label, lines in self._fitted(page, most - 2):
+        for label, lines in self._fitted(page, most - 1 - len(heads)):
             for at, line in enumerate(lines):
                 grid.add_row(label if at == 0 else "", *self._cells(line))
         with console.capture() as capture:
             console.print(Text(rule * columns, style="dim"))
-            console.print(head, no_wrap=True, overflow=self._overflow)
+            for head in heads:
+                console.print(head, no_wrap=True, overflow=self._overflow)
             if grid.row_count:
                 console.print(grid)
         return [line.rstrip() for line in capture.get().splitlines()][:most]
+
+    def _heads(self, page: Page, columns: int) -> list[Any]:
+        """The title, with the warning: one line, or two where the terminal is narrow."""
+        from rich.text import Text
+
+        dot = " · " if self._unicode else " - "
+        parts = [(text, "bold") for text in page.title]
+        if page.warning:
+            parts.append((page.warning, "bold yellow"))
+        heads = [Text(parts[0][0], style=parts[0][1])]
+        for text, style in parts[1:]:
+            added = Text(dot, style="bold").append(text, style=style)
+            if len(heads) < 2 and heads[-1].cell_len + added.cell_len > columns:
+                heads.append(Text(text, style=style))
+            else:
+                heads[-1].append_text(added)
+        return heads
 
     def _console_of(self, columns: int) -> Any:
         from rich.console import Console

@@ -140,6 +140,42 @@ def test_a_home_without_the_right_to_write(tmp_path_factory, exists):
         shutil.rmtree(folder)
 
 
+CHECK_AS_NOBODY = """
+import os, sys
+from runyard.errors import DatabaseReadOnly
+from runyard.store.database import Database
+from runyard.store import sqlite, migrate
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+database = Database("sqlite:///" + sys.argv[1])
+with database.transaction():
+    pass  # SQLite refuses nothing until something is written
+try:
+    database.check_writable()
+except DatabaseReadOnly as error:
+    print(error)
+"""
+
+
+def test_a_check_tells_a_file_that_can_only_be_read(tmp_path_factory):
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="runyard-readonly-") as folder:
+        file = os.path.join(folder, "runyard.db")
+        database = Database(f"sqlite:///{file}")
+        write(database)
+        database.check_writable()
+        database.close()
+        os.chmod(file, 0o444)
+        os.chmod(folder, 0o777)
+        done = subprocess.run(
+            [sys.executable, "-c", CHECK_AS_NOBODY, file], capture_output=True, text=True, check=False
+        )
+        assert done.stderr == ""
+        assert done.stdout.startswith(f"cannot write {file} (attempt to write a readonly database)")
+
+
 def _small_files():
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (800_000, 800_000))

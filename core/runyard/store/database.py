@@ -182,6 +182,15 @@ class Database:
                 # The server was restarted after the last transaction; nothing has been done yet.
         raise AssertionError("unreachable")
 
+    def check_writable(self) -> None:
+        """Write nothing, as a change would be written: SQLite begins a transaction on a file that it cannot write.
+
+        Raises:
+            StoreError: the database is unusable; DatabaseReadOnly: it can be read only.
+        """
+        with self.transaction() as tx:
+            tx.execute("DELETE FROM workers WHERE id IS NULL")
+
     def changes(self) -> Any:
         """A token that changes when another connection commits."""
         with self.outside() as connection:

@@ -49,8 +49,7 @@ def serve_pool(
     client = connect()
     if isinstance(client, LocalClient):
         # Fail now and not in every turn: a worker with read-only access cannot work.
-        with client.database.transaction():
-            pass
+        client.database.check_writable()
     supervisor = Supervisor(
         channel,
         beats,

@@ -99,10 +99,11 @@ def test_a_wrong_project_file(runyard, folder, text, words):
     ("flags", "words"),
     [
         (["--cron", "* *"], ["--cron: ", "'* *'"]),
-        (["--cron", "0 6 * * *", "--timezone", "X/Y"], ["--cron: ", "'X/Y'"]),
+        (["--cron", "0 6 * * *", "--timezone", "X/Y"], ["--timezone: ", "'X/Y'"]),
         (["--timezone", ""], ["--timezone: ", "omit it for UTC"]),
         (["--rrule", "FREQ=X"], ["--rrule: "]),
         (["--interval", "0"], ["--interval"]),
+        (["--interval", "abc"], ["--interval: ", "'abc'"]),
         (["--param", "m=1"], ["no parameter 'm'"]),
         (["--pool", "other"], ["'other'", "runyard work-pool create other"]),
     ],

@@ -197,3 +197,9 @@ def test_delete(runyard, deployed):
     assert "--all" in runyard("deployment", "delete", code=2).err
     runyard("deployment", "delete", "daily-etl")
     assert runyard("deployment", "ls", "-o", "json").json == []
+
+
+def test_a_deployment_without_a_pool_is_not_offered_to_be_run(runyard, project):
+    told = runyard("deploy", "flows/etl.py:my_etl_flow", "--name", "alone")
+    assert "has no work pool, so no worker starts its runs; give --pool" in told.err
+    assert "Run it now" not in told.out + told.err

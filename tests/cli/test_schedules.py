@@ -264,6 +264,12 @@ def test_what_is_due_next_says_why_nothing_is(runyard, two):
     assert "--cron" in runyard("schedule", "next", "--tag", "x", "--cron", "@daily", code=2).err
 
 
+def test_the_only_schedule_is_paused(runyard, two):
+    runyard("deployment", "delete", "nightly", "-y")
+    runyard("schedule", "pause", "--all")
+    assert runyard("schedule", "next").err == "Nothing is due; see the only schedule: runyard schedule ls\n"
+
+
 def test_all_schedules_are_listed(runyard, two):
     lines = [line.split("\t") for line in runyard("schedule", "ls", "--sort", "deployment").out.splitlines()]
     assert {(line[0], line[1], line[3], line[4]) for line in lines} == {

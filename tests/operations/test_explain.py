@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from runyard.base import clock, machine
 from runyard.client import LocalClient
-from runyard.domain.states import Completed, Failed, Running
+from runyard.domain.states import Cancelled, Completed, Failed, Running
 from runyard.operations.deployments import deployments, known_flows
 from runyard.operations.flow_runs import claim_flow_runs, explain, flow_runs, report_exit
 from runyard.operations.flow_runs.create_deployment_run import create_flow_run_from_deployment
@@ -308,3 +308,11 @@ def test_the_message_of_a_crash_is_all(client, pool):
     )
     client.call(report_exit.report_exit, body)
     assert why(client, flow_run)[1]["over"].text == "No space left."
+
+
+def test_a_message_is_told_as_a_sentence(client, pool):
+    flow_run = run(client, deployment(client))
+    (claimed,) = claim(client)
+    propose(client, claimed, Running())
+    propose(client, claimed, Cancelled(message="the run was cancelled"))
+    assert why(client, flow_run)[1]["over"].text == "The run was cancelled."

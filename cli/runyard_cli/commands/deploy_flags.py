@@ -11,6 +11,7 @@ def overrides_of(entrypoint: str | None, options: dict[str, Any]) -> Any:
     """What the flags say of a deployment."""
     from runyard.deployments.project.flag_overrides import Overrides
 
+    timezone = _timezone(options["timezone"])
     return Overrides(
         entrypoint=entrypoint,
         description=options["description"],
@@ -25,7 +26,7 @@ def overrides_of(entrypoint: str | None, options: dict[str, Any]) -> Any:
         collision_strategy=options["collision_strategy"],
         enforce_parameter_schema=options["enforce_parameter_schema"],
         schedules=_schedules(options),
-        timezone=_timezone(options["timezone"]),
+        timezone=timezone,
         anchor_date=options["anchor_date"],
         triggers=_triggers(options["trigger"]),
     )
@@ -69,7 +70,9 @@ def _timezone(name: str | None) -> str | None:
 
 def _schedules(options: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [{"cron": text} for text in options["cron"]]
-    found += [{"interval": values.duration(text).total_seconds()} for text in options["interval"]]
+    found += [
+        {"interval": values.duration(text, "--interval").total_seconds()} for text in options["interval"]
+    ]
     found += [{"rrule": text} for text in options["rrule"]]
     for schedule in found:
         _check_schedule(schedule, options["timezone"], options["anchor_date"])

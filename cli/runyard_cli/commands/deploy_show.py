@@ -95,8 +95,9 @@ def next_step(client: Client, applied: Sequence[Any]) -> None:
             out.progress(
                 f"'{each.flow_name}/{each.name}' has no work pool, so no worker starts its runs; give --pool"
             )
-    if made:
-        command = command_of("runyard deployment run", f"{made[0].flow_name}/{made[0].name}")
+    runnable = next((each for each in made if each.work_pool_name), None)
+    if runnable:
+        command = command_of("runyard deployment run", f"{runnable.flow_name}/{runnable.name}")
         out.hint(f"Run it now: {command}")
 
 

@@ -240,7 +240,7 @@ def _timing(options: dict[str, Any]) -> dict[str, Any]:
         raise WrongUsage("--anchor-date goes with --interval.")
     timing: dict[str, Any] = {kind: options[kind]}
     if kind == "interval":
-        timing["interval"] = values.duration(options["interval"]).total_seconds()
+        timing["interval"] = values.duration(options["interval"], "--interval").total_seconds()
     elif kind == "at":
         timing["at"] = values.moment(options["at"], zone=_zone(options["timezone"])).isoformat()
     elif kind == "rrule" and options["rrule"].lstrip().startswith("{"):

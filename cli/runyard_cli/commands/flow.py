@@ -104,7 +104,7 @@ def serve(
     from runyard_cli.shared import values
 
     timings: list[tuple[str, Any]] = [("cron", each) for each in cron]
-    timings += [("interval", values.duration(each).total_seconds()) for each in interval]
+    timings += [("interval", values.duration(each, "--interval").total_seconds()) for each in interval]
     timings += [("rrule", each) for each in rrule]
     schedules: list[dict[str, Any]] = [
         {kind: value, **({"timezone": timezone} if timezone else {})} for kind, value in timings

@@ -105,7 +105,7 @@ def _next_(
 
 
 def _spec(cron: str | None, interval: str | None, rrule: str | None) -> dict[str, Any]:
-    length = values.duration(interval).total_seconds() if interval else None
+    length = values.duration(interval, "--interval").total_seconds() if interval else None
     given = {"cron": cron, "interval": length, "rrule": rrule}
     return {key: value for key, value in given.items() if value is not None}
 
@@ -176,7 +176,8 @@ def _nothing(client: Client, found: list[Any], filters: dict[str, Any], end: dat
             "runyard deployment schedule create DEPLOYMENT --cron '0 6 * * *' --timezone Europe/Berlin"
         )
     when = " in this time" if end else ""
-    return f"Nothing is due{when}; see all {count} schedules: runyard schedule ls"
+    which = "the only schedule" if count == 1 else f"all {count} schedules"
+    return f"Nothing is due{when}; see {which}: runyard schedule ls"
 
 
 def _show(
@@ -197,7 +198,7 @@ def _show(
     total = None if end is not None and len(rows) > most else len(shown)
     columns = [
         Column("Time", lambda row: row.instant, "moment", zone=lambda row: row.timezone),
-        Column("When", lambda row: relative(row.instant)),
+        Column("When", lambda row: relative(row.instant), "short"),
     ]
     # A pipe gets the same columns always.
     compact = out.on_terminal()

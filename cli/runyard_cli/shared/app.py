@@ -154,7 +154,10 @@ def _refuse(context: Any, error: Any, names: list[str]) -> None:
     """Answer an unknown option with the one that is meant; nothing for another error."""
     unknown = getattr(error, "option_name", None)
     if unknown is not None and hasattr(error, "possibilities"):
-        context.fail(f"No such option: {unknown}{option_instead(unknown, names)}")
+        end = option_instead(unknown, names)
+        if end == "." and isinstance(context.command, Group):
+            end = "; the options of a command stand after its name."
+        context.fail(f"No such option: {unknown}{end}")
 
 
 def _path(context: Any) -> list[str]:

@@ -115,4 +115,8 @@ def option_instead(name: str, options: Iterable[str]) -> str:
     longer = [each for each in there if len(name) > 3 and each.startswith(name)]
     if len(longer) == 1:
         return f"; did you mean {longer[0]!r}?"
+    # `--name` is the end of `--flow-run-name`.
+    ended = [each for each in there if len(name) > 3 and each.endswith(name[1:])]
+    if len(ended) == 1:
+        return f"; did you mean {ended[0]!r}?"
     return did_you_mean(name, there, cutoff=_ALIKE) or "."

@@ -149,20 +149,24 @@ def job_variables(given: list[str]) -> dict[str, Any]:
     return values
 
 
-def duration(text: str) -> timedelta:
+def duration(text: str, option: str | None = None) -> timedelta:
     """The duration of `90s`, `1h30m`, `2 hours`, `in 10 minutes`, or as files have it `01:30:00`, `PT90M`.
+
+    Args:
+        option: the option that has it, for errors.
 
     Raises:
         InvalidInput: it is invalid or negative.
     """
     from runyard.domain.durations import read_duration
 
+    where = f"{option}: " if option else ""
     try:
         length = read_duration(text)
     except ValueError as error:
-        raise InvalidInput(str(error)) from None
+        raise InvalidInput(f"{where}{error}") from None
     if length < timedelta():
-        raise InvalidInput(f"the duration {text!r} is negative")
+        raise InvalidInput(f"{where}the duration {text!r} is negative")
     return length
 
 

@@ -60,7 +60,7 @@ def explain_flow_run(tx: Transaction, flow_run_id: str) -> Explanation:
 def _over(tx: Transaction, run: Row, state: State) -> Explanation:
     when = moment_in_words(state.timestamp, clock.now())
     summary = f"Flow run {run['name']!r} is over: {state.name} since {when}."
-    text, command = state.message or f"It ended as {state.name}.", None
+    text, command = _sentence(state.message or f"It ended as {state.name}."), None
     failure = explain_failure.explain_failure(tx, run, state)
     logs = command_of("runyard flow-run logs", run["id"])
     if failure is not None:
@@ -73,6 +73,12 @@ def _over(tx: Transaction, run: Row, state: State) -> Explanation:
     if state.type != COMPLETED:
         reasons.append(Reason(code="logs", text="Its log has the details.", command=logs))
     return Explanation(status="over", summary=summary, reasons=reasons, failure=failure)
+
+
+def _sentence(message: str) -> str:
+    """A state's message as a sentence: `the run was cancelled` has no capital and no full stop."""
+    text = message.rstrip()
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
 
 
 def _executing(tx: Transaction, run: Row, state: State) -> Explanation:

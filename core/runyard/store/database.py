@@ -183,7 +183,7 @@ class Database:
         raise AssertionError("unreachable")
 
     def check_writable(self) -> None:
-        """Write nothing, as a change would be written: SQLite begins a transaction on a file that it cannot write.
+        """Write no rows. (SQLite begins a transaction even on a file that it cannot write.)
 
         Raises:
             StoreError: the database is unusable; DatabaseReadOnly: it can be read only.

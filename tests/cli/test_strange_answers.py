@@ -77,3 +77,30 @@ def test_a_server_that_is_no_api_is_not_available(runyard, answers, answer):
     answers(ANSWERS[answer])
     printed = runyard("server", "status", "-o", "json", code=1).json
     assert [each["status"] for each in printed] == ["unavailable"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://",
+        "http://[::1/api",
+        "http://h:port/api",
+        "http://h:99999/api",
+        "http://h:0/api",
+        "http://h\x1b[2J",
+    ],
+)
+def test_an_address_that_is_none_is_refused(runyard, monkeypatch, url):
+    monkeypatch.setenv("RUNYARD_API_URL", url)
+    error = runyard("flow-run", "ls", code=1).err
+    assert error.startswith("Error: RUNYARD_API_URL='http://")
+    assert error.endswith(" is not a URL, such as http://127.0.0.1:4200/api\n")
+    assert "\x1b" not in error
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1]:9/api", "HTTP://127.0.0.1:9/api", "http://u:p@localhost:9/api/"]
+)
+def test_an_address_of_nothing_says_that_nothing_answers(runyard, monkeypatch, url):
+    monkeypatch.setenv("RUNYARD_API_URL", url)
+    assert "Error: no API answers at " in runyard("flow-run", "ls", code=1).err

@@ -163,7 +163,20 @@ def _wanted(setting: Setting, parsed: Any) -> str:
         return f"one of {', '.join(setting.choices)}"
     if setting.starts and parsed and not parsed.lower().startswith(setting.starts):
         return f"a text that starts with {' or '.join(setting.starts)}"
+    if parsed and "http://" in setting.starts and not _is_web_address(parsed):
+        return "a URL, such as http://127.0.0.1:4200/api"
     return ""
+
+
+def _is_web_address(text: str) -> bool:
+    """Whether a text with the beginning of a URL is one: a host, a port that may be, nothing invisible."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(text)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0) and text.isprintable()
+    except ValueError:
+        return False
 
 
 def _load() -> None:

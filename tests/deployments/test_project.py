@@ -155,6 +155,14 @@ def test_definitions_with_anchors_at_the_top_are_fine():
     assert (pool.name, pool.work_queue_name) == ("p", "q")
 
 
+def test_aliases_that_stand_for_too_many_values_are_refused():
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 20)]
+    with pytest.raises(ProjectError, match=r"^prefect\.yaml:7:5: .* is more than 1,000,000 values$"):
+        read("\n".join([*lines, "deployments: [{name: x, parameters: {a: *a19}}]"]))
+    assert read("\n".join([*lines[:3], "deployments: [{name: x, parameters: {a: *a2}}]"]))
+
+
 def test_another_key_at_the_top_is_a_warning():
     assert read("common: 1\n").warnings == ["prefect.yaml:1:1: common: unknown key, ignored"]
 

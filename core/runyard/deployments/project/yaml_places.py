@@ -10,6 +10,8 @@ from runyard.base.errors import ProjectError
 
 Path = tuple[str | int, ...]
 
+_MOST_VALUES = 1_000_000
+
 
 def _dates_as_text(loader: Any) -> Any:
     """The safe loader, with dates as the original text."""
@@ -122,7 +124,7 @@ def _load(kind: Any, text: str, name: str) -> tuple[Any, Places]:
         if root is None:
             return None, Places(name)
         _refuse_duplicates(root, name)
-        _refuse_cycles(root, name)
+        _refuse_endless(root, name)
         return loader.construct_document(root), Places(name, root)
     finally:
         loader.dispose()
@@ -177,17 +179,24 @@ def _refuse_duplicates(root: yaml.Node, name: str) -> None:
         )
 
 
-def _refuse_cycles(root: yaml.Node, name: str) -> None:
-    """Refuse an alias inside the node that it names, because no data can have that form."""
+def _refuse_endless(root: yaml.Node, name: str) -> None:
+    """Refuse an alias inside the node that it names, because no data can have that form, and too many values.
+
+    A few lines of aliases of aliases can stand for more values than any memory holds.
+    """
     around: set[int] = set()
-    known: set[int] = set()
+    # How many values each node stands for, aliases followed.
+    known: dict[int, int] = {}
     # Each node twice: at its start, and after its content.
     waiting = [(root, False)]
     while waiting:
         node, left = waiting.pop()
         if left:
             around.discard(id(node))
-            known.add(id(node))
+            known[id(node)] = 1 + sum(known.get(id(inner), 1) for inner in _inner(node))
+            if known[id(node)] > _MOST_VALUES:
+                where = f"{name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+                raise ProjectError(f"{where}: with its aliases this is more than {_MOST_VALUES:,} values")
         elif id(node) in around:
             where = f"{name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
             raise ProjectError(f"{where}: an alias inside this node refers to the whole node")

@@ -51,7 +51,11 @@ def test_the_answer_as_yaml(runyard, home):
 
 def test_an_api_that_does_not_answer(runyard, home, monkeypatch):
     monkeypatch.setenv("RUNYARD_API_URL", "http://127.0.0.1:9/api")
-    assert "no API answers" in runyard("api", "GET", "/work_pools/p", code=7).err
+    error = runyard("api", "GET", "/work_pools/p", code=7).err
+    assert "no API answers" in error
+    assert error.endswith("check RUNYARD_API_URL, or start the server: runyard server start --port 9\n")
+    monkeypatch.setenv("RUNYARD_API_URL", "http://no-such-host.invalid/api")
+    assert "server start" not in runyard("api", "GET", "/work_pools/p", code=7).err
 
 
 def test_an_api_that_does_not_answer_is_named_with_its_file(runyard, program, home, monkeypatch, tmp_path):
@@ -59,7 +63,7 @@ def test_an_api_that_does_not_answer_is_named_with_its_file(runyard, program, ho
     (tmp_path / ".env").write_text("\nPREFECT_API_URL=http://127.0.0.1:9/api\n")
     told = runyard("work-pool", "ls", code=1).err
     assert told.count("\n") == 1
-    assert told.endswith(f"; check PREFECT_API_URL in {tmp_path / '.env'}:2\n")
+    assert f"; check PREFECT_API_URL in {tmp_path / '.env'}:2, or start" in told
     (tmp_path / "script.py").write_text("from runyard import flow\n@flow\ndef f():\n    pass\nf()\n")
     assert "httpcore" not in program("run", "script.py", code=1).err
 

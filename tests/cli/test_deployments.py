@@ -167,7 +167,7 @@ def test_deployments_are_deleted_after_a_look(runyard, deployed):
     assert [each["name"] for each in gone] == ["weekly"]
     shown = runyard("deployment", "delete", "nightly", "nightly")
     assert shown.out == "Deleted deployment 'etl/nightly'.\n"
-    assert "creates it again" in shown.err
+    assert shown.err == "If a project file declares it, the next deploy creates it again.\n"
     assert names(runyard) == ["etl/manual"]
     assert "No deployments match" in runyard("deployment", "delete", "--tag", "prod").out
     assert "--all" in runyard("deployment", "delete", code=2).err

@@ -110,7 +110,7 @@ def _delete(
         for each in chosen:
             out.done(f"Deleted deployment '{_name(each)}'.")
     if any(each.owner for each in chosen) and not output:
-        out.progress("The next deploy of the file that declares it creates it again.")
+        out.progress("If a project file declares it, the next deploy creates it again.")
 
 
 def _belongings(client: Client, chosen: list[Any]) -> str:

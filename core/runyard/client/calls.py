@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from runyard.store.database import Transaction
 
 R = TypeVar("R")
+# The port of `server start`.
+_USUAL_PORT = 4200
 
 
 class Client(Protocol):
@@ -214,6 +216,7 @@ class HttpClient:
             # `from None`: the errors of the transport's layers repeat the same in a hundred lines.
             raise errors.ApiUnavailable(
                 f"no API answers at {self.url} ({error}); check {settings.place_of('api_url')}"
+                + (_how_to_start(self.url) if isinstance(error, httpx.ConnectError) else "")
             ) from None
         if answer.status_code in (404, 405) and _has_no_route(answer):
             if self._lacks_prefix():
@@ -323,3 +326,14 @@ def connect() -> Client:
     if url:
         return HttpClient(url, settings.get("api_auth_string"))
     return LocalClient()
+
+
+def _how_to_start(url: str) -> str:
+    """The end of an error: how the server of an address of this machine is started; else nothing."""
+    from urllib.parse import urlsplit
+
+    address = urlsplit(url)
+    if address.scheme != "http" or address.hostname not in ("127.0.0.1", "localhost", "::1"):
+        return ""
+    port = "" if address.port == _USUAL_PORT else f" --port {address.port or 80}"
+    return f", or start the server: runyard server start{port}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from runyard.sdk import artifacts
+from runyard.sdk.variables import Variable
 
 
 def test_a_variable_is_set_read_and_deleted(runyard):
@@ -128,3 +129,14 @@ def test_a_value_that_json_does_not_have_is_not_lost(runyard):
     assert "at most 5000 characters" in runyard("variable", "set", "w", "[" * 100_000, code=1).err
     error = runyard("variable", "set", "w", '{"limit": Infinity}', code=1).err
     assert error == 'Error: JSON has no number Infinity; give it as a text: "Infinity"\n'
+
+
+def test_a_text_in_a_pipe_is_exactly_the_value(program):
+    text = "a\x1b[31mred\x1b[2J\u202e\ttab"
+    Variable.set("v", text)
+    assert program("variable", "get", "v").out == text + "\n"
+
+
+def test_the_data_of_an_artifact_in_a_pipe_is_exact(program):
+    artifacts.create_markdown_artifact("# \x1b[31mred", key="report")
+    assert program("artifact", "inspect", "report").out.rstrip().endswith("# \x1b[31mred")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-import typer
 from runyard.base.quoting import command_of
-from runyard.base.texts import visible
 
 from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App
@@ -84,7 +82,7 @@ def get(name: Annotated[str, argument("NAME")], output: Output = None) -> None:
         out.print_data(value, output)
         return
     text = value if isinstance(value, str) else json.dumps(value)
-    typer.echo(visible(text) if out.on_terminal() else text)
+    out.say_exactly(text)
 
 
 @variable.command("inspect", example="runyard variable inspect threshold")

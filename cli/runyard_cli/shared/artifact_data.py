@@ -20,7 +20,7 @@ def show(kind: str | None, data: Any) -> None:
     """
     text = data if isinstance(data, str) else out.json_text(data, 2)
     if not out.on_terminal():
-        typer.echo(text)
+        out.say_exactly(text)
     elif kind == "markdown" and isinstance(data, str):
         from rich.console import Console
         from rich.markdown import Markdown

@@ -56,6 +56,12 @@ def say(text: str, colour: str | None = None) -> None:
     typer.echo(typer.style(text, fg=colour) if colour else text)
 
 
+def say_exactly(text: str) -> None:
+    """Print data: in a pipe as it is, and on a terminal without what it would execute."""
+    # Otherwise codes of colours are taken out in a pipe.
+    typer.echo(visible(text) if on_terminal() else text, color=None if on_terminal() else True)
+
+
 def done(text: str) -> None:
     """Say that something was done."""
     say(text, "green")

@@ -140,3 +140,11 @@ def test_a_text_in_a_pipe_is_exactly_the_value(program):
 def test_the_data_of_an_artifact_in_a_pipe_is_exact(program):
     artifacts.create_markdown_artifact("# \x1b[31mred", key="report")
     assert program("artifact", "inspect", "report").out.rstrip().endswith("# \x1b[31mred")
+
+
+def test_json_has_no_nan(runyard):
+    Variable.set("v", {"x": [float("nan"), float("-inf"), 1.5]})
+    for command in ("get", "inspect"):
+        printed = runyard("variable", command, "v", "-o", "json")
+        value = printed.json if command == "get" else printed.json["value"]
+        assert value == {"x": [None, None, 1.5]}

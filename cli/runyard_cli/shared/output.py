@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import sys
@@ -158,9 +159,22 @@ def print_data(value: Any, output: str) -> None:
 
 def json_text(value: Any, indent: int | None = None) -> str:
     """API objects as JSON that every terminal and file can hold."""
-    text = json.dumps(to_json(value), indent=indent, default=str, ensure_ascii=False)
+    plain = to_json(value)
+    try:
+        text = json.dumps(plain, indent=indent, default=str, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(plain), indent=indent, default=str, ensure_ascii=False)
     # JSON spells out what is below 0x20 itself.
     return text if text.isascii() else _OBEYED.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def _finite(value: Any) -> Any:
+    """A value without NaN and infinities, which JSON does not have: null, as the API shows them."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list) else value
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:

@@ -51,7 +51,7 @@ def test_every_change_makes_a_version_and_nothing_else_does(runyard, deploy):
     shown = runyard("deployment", "versions", "nightly").out
     assert "parameters, tags" in shown
     whole = runyard("deployment", "versions", "nightly", "--number", "1").out
-    assert "  parameters:\n    n: 1\n" in whole
+    assert "  parameters:\n    'n': 1\n" in whole
     assert "rollback etl/nightly --to 1" in whole
     second = runyard("deployment", "versions", "nightly", "--number", "2").out
     assert 'parameters: {"n": 1} -> {"n": 2}' in second

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from runyard.base.quoting import quoted
 from runyard.base.texts import counted
 
 from runyard_cli.shared import output as out
@@ -89,8 +90,8 @@ def type_inspect(slug: Annotated[str, argument("SLUG")], output: Output = None) 
         ]
         out.say("")
         out.table("Fields", ["Name", "Type", "Required", "Secret", "Description"], rows, "No fields.")
-    given = " ".join(f"{name}=VALUE" for name in required if name not in secrets) if schemas else ""
-    out.hint(f"Save one with: runyard block create {slug} --name NAME {given}".rstrip())
+    given = [quoted(f"{name}=VALUE") for name in required if name not in secrets] if schemas else []
+    out.hint(" ".join(["Save one with: runyard block create", quoted(slug), "--name NAME", *given]))
 
 
 def type_called(client: Any, slug: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from runyard.base.quoting import command_of
 from runyard.base.texts import counted
 
 from runyard_cli.shared import output as out
@@ -144,7 +145,7 @@ def _retry(
         if entrypoint is None and (root := runs[0].root_flow_run_id):
             raise WrongUsage(
                 f"flow run '{runs[0].name}' is a subflow run; retry the run that called it: "
-                f"runyard flow-run retry {root}"
+                f"{command_of('runyard flow-run retry', root)}"
             )
         if entrypoint is None:
             raise WrongUsage(

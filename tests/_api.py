@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -48,3 +49,13 @@ class ApiServer:
         self._server.should_exit = True
         self._thread.join(timeout=10)
         self._listener.close()
+
+
+@contextmanager
+def serving(server, database):
+    """Let the API serve `database` for the block."""
+    server.use(database)
+    try:
+        yield server
+    finally:
+        server.use(no_database())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import contextmanager
 
 import hypothesis
 import pytest
@@ -114,21 +113,11 @@ def api_server():
     server.stop()
 
 
-@contextmanager
-def serving(server, database):
-    """Let the API serve `database` for the block."""
-    from _api import no_database
-
-    server.use(database)
-    try:
-        yield server
-    finally:
-        server.use(no_database())
-
-
 @pytest.fixture
 def api(api_server, database):
     """A running API on an empty database of each kind."""
+    from _api import serving
+
     with serving(api_server, database):
         yield api_server
 
@@ -144,6 +133,8 @@ def client(request, home) -> Client:
     if not http:
         yield LocalClient(database)
         return
+    from _api import serving
+
     with serving(request.getfixturevalue("api_server"), database) as server:
         remote = HttpClient(server.url)
         yield remote

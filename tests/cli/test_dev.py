@@ -183,7 +183,7 @@ def test_what_a_killed_session_left_goes_with_the_next(runyard, start):
 
 
 def test_over_http_too(runyard, start, api_server, monkeypatch):
-    from conftest import serving
+    from _api import serving
     from runyard.store.database import get_database
 
     with serving(api_server, get_database()) as server:

@@ -92,7 +92,7 @@ def retried_async(body):
 def place(request, home, monkeypatch):
     """A database in this process, and one behind an API."""
     if request.param == "over HTTP":
-        from conftest import serving
+        from _api import serving
         from runyard.store import database as store
 
         server = request.getfixturevalue("api_server")

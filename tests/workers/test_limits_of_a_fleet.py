@@ -250,7 +250,7 @@ def test_a_run_that_a_limit_holds_back_becomes_late_and_says_why(fleet, monkeypa
         [sys.executable, "-m", "runyard_cli.main", "flow-run", "why", run["id"]],
         capture_output=True, text=True, timeout=DEADLINE_SECONDS, env=fleet.yard.environment, check=True,
     )  # fmt: skip
-    assert "The limit of work pool 'pool' is 0" in done.stdout, done.stdout
+    assert "concurrency limit of work pool 'pool' is 0" in done.stdout, done.stdout
     assert "It is late" in done.stdout, done.stdout
     fleet.go_on()
     fleet.pool(concurrency_limit=1)

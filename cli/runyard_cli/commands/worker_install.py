@@ -31,6 +31,8 @@ def install(
 
     The unit has this installation, this user and home and, where one is set, this API address.
     """
+    if not systemd:
+        raise WrongUsage("Name what starts the worker: --systemd.")
     import os
     import sys
 

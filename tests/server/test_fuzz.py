@@ -101,7 +101,9 @@ class Target:
                 operation.method == "GET"
                 or operation.path.rpartition("/")[2] in ("filter", "count", "paginate")
             )
-            and operation.name not in ("read_csrf_token", "list_names", "list_candidates")
+            # These need to be told what: a client, a kind of names, a change.
+            and operation.name
+            not in ("read_csrf_token", "list_names", "list_candidates", "count_bulk_change")
             and not operation.name.startswith("find_")
         ]
 

@@ -74,15 +74,16 @@ def ls(
 
     client = connect()
     wanted: dict[str, Any] = {}
-    which, count = stored_artifacts.filter_latest_artifacts, stored_artifacts.count_latest_artifacts
-    empty = "No artifacts with a key; see all with: runyard artifact ls --all"
     if flow_run is not None:
         from runyard_cli.shared.lookup import find_flow_run
 
         wanted = {"flow_runs": {"id": {"any_": [find_flow_run(client, flow_run).id]}}}
-    if everything or wanted:
-        which, count = stored_artifacts.filter_artifacts, stored_artifacts.count_artifacts  # type: ignore[assignment]
-        empty = "This run has no artifacts." if wanted else "No artifacts."
+    which: Any = stored_artifacts.filter_artifacts
+    count: Any = stored_artifacts.count_artifacts
+    empty = "This run has no artifacts." if wanted else "No artifacts."
+    if not (everything or wanted):
+        which, count = stored_artifacts.filter_latest_artifacts, stored_artifacts.count_latest_artifacts
+        empty = "No artifacts with a key; see all with: runyard artifact ls --all"
 
     def read() -> Page:
         if sort:

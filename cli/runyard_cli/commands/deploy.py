@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -221,7 +222,7 @@ def _deploy(
     if asks:
         from runyard_cli.commands.deploy_ask import Answers, offer_pools
 
-        before = lambda body: offer_pools(client, body.deployments)  # noqa: E731  # only on a terminal
+        before = partial(offer_pools, client)
         answers = Answers(project, entrypoint, names, everything, options)
         answers.ask()
         entrypoint, names, everything = answers.entrypoint, list(answers.names), answers.everything

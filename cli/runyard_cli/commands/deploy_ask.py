@@ -174,20 +174,20 @@ class Answers:
         return entrypoint
 
 
-def offer_pools(client: Client, deployments: Sequence[Any]) -> None:
+def offer_pools(client: Client, plan: Any) -> None:
     """Ask whether to create the work pools that deployments name and that do not exist.
 
     A name that is nearly the one of a pool is not asked about: the deploy refuses it with the right name.
 
     Args:
         client: where the pools are.
-        deployments: as they will be applied.
+        plan: the body with the deployments as they will be applied.
     """
     from runyard.base.suggestions import closest
     from runyard.operations.work_pools.list_work_pools import list_work_pools
 
     wanted: dict[str, str] = {}
-    for each in deployments:
+    for each in plan.deployments:
         if each.work_pool_name:
             in_image = "image" in (each.job_variables or {})
             wanted.setdefault(each.work_pool_name, "docker" if in_image else "process")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from runyard_cli.shared import output as out
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from runyard.deployments.project.read_project import Project
 
 
+_MODULES = (
+    "runyard.deployments.project.plan",
+    "runyard.operations.deployments.deployment_apply",
+    "runyard.operations.work_pools.work_pools",
+)
+
+
 def _import_modules() -> None:
     """Import what a deploy needs, without garbage collection, and leave it out of all later collections.
 
@@ -24,9 +32,8 @@ def _import_modules() -> None:
     """
     gc.disable()
     try:
-        import runyard.deployments.project.plan
-        import runyard.operations.deployments.deployment_apply
-        import runyard.operations.work_pools.work_pools  # noqa: F401
+        for name in _MODULES:
+            import_module(name)
     finally:
         gc.freeze()
         gc.enable()

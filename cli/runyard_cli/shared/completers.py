@@ -381,13 +381,11 @@ def _files(typed: str, values: Values) -> Iterable[Offer]:
 
 def _declared(typed: str, values: Values) -> Iterable[Offer]:
     """The deployments of the project file."""
-    import yaml
+    from runyard.deployments.project import yaml_places
 
-    with open(_last(values, "--prefect-file") or "prefect.yaml", encoding="utf-8") as file:
-        try:
-            content = yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  # it is safe
-        except (yaml.YAMLError, UnicodeDecodeError):
-            return
+    path = _last(values, "--prefect-file") or "prefect.yaml"
+    with open(path, encoding="utf-8", errors="replace") as file:
+        content, _ = yaml_places.load(file.read(), path)
     entries = content.get("deployments") if isinstance(content, dict) else None
     for each in entries if isinstance(entries, list) else ():
         if isinstance(each, dict) and isinstance(each.get("name"), str):

@@ -147,3 +147,22 @@ def test_json_is_sorted_and_limited_as_the_table_is(runyard, kind):
     assert names == {"work-pool": ["c", "b"], "variable": ["c", "b"], "profile": ["local", "default"]}.get(
         kind, names
     )
+
+
+def test_watch_reads_a_list_of_files_again(capsys, monkeypatch):
+    """Profiles and environments are files: nothing tells that they changed, so they are read again."""
+    read = []
+
+    def page():
+        read.append(1)
+        return cut(ROWS[: len(read)], 0)
+
+    def later(seconds):
+        if len(read) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("runyard_cli.shared.lists.time.sleep", later)
+    with pytest.raises(KeyboardInterrupt):
+        show_list(THINGS, page, View("name", watch=True))
+    assert capsys.readouterr().out.count("[red]a[/red]") == 1
+    assert len(read) == 2

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App
-from runyard_cli.shared.lists import Column, Listing, View, cut, show_list
-from runyard_cli.shared.options import Columns, DryRun, Limit, ListOutput, Output, Sort, Yes, argument
+from runyard_cli.shared.lists import Column, Listing, Page, View, cut, show_list
+from runyard_cli.shared.options import Columns, DryRun, Limit, ListOutput, Output, Sort, Watch, Yes, argument
 
 if TYPE_CHECKING:
     from runyard.workers.environments.environment_store import Found
@@ -40,12 +40,20 @@ ENVIRONMENTS = Listing(
 
 
 @environment.command("ls", example="runyard environment ls")
-def ls(limit: Limit = 0, sort: Sort = None, columns: Columns = None, output: ListOutput = None) -> None:
+def ls(
+    limit: Limit = 0,
+    sort: Sort = None,
+    columns: Columns = None,
+    watch: Watch = False,
+    output: ListOutput = None,
+) -> None:
     """List the environments, those used last first."""
     from runyard.workers.environments import environment_store
 
-    found = [_shown(each) for each in environment_store.listed()]
-    show_list(ENVIRONMENTS, lambda: cut(found, limit), View(output, columns, sort))
+    def read() -> Page:
+        return cut([_shown(each) for each in environment_store.listed()], limit)
+
+    show_list(ENVIRONMENTS, read, View(output, columns, sort, watch))
 
 
 @environment.command("rm", example="runyard environment rm 70d2ff15a7582545")

@@ -11,8 +11,8 @@ from runyard.base.texts import counted
 from runyard_cli.commands.config import shown
 from runyard_cli.shared import output as out
 from runyard_cli.shared.app import App, WrongUsage
-from runyard_cli.shared.lists import Column, Listing, View, cut, show_list
-from runyard_cli.shared.options import Columns, Limit, ListOutput, Output, Sort, Yes, argument, option
+from runyard_cli.shared.lists import Column, Listing, Page, View, cut, show_list
+from runyard_cli.shared.options import Columns, Limit, ListOutput, Output, Sort, Watch, Yes, argument, option
 
 if TYPE_CHECKING:
     from runyard.settings.sources import Profiles
@@ -36,13 +36,21 @@ PROFILES = Listing(
 
 
 @profile.command("ls", example="runyard profile ls")
-def ls(limit: Limit = 0, sort: Sort = None, columns: Columns = None, output: ListOutput = None) -> None:
+def ls(
+    limit: Limit = 0,
+    sort: Sort = None,
+    columns: Columns = None,
+    watch: Watch = False,
+    output: ListOutput = None,
+) -> None:
     """List the profiles, and which one is active."""
     from runyard.settings import profiles
 
-    known = profiles.read()
-    rows = [_row(known, name) for name in profiles.names(known)]
-    show_list(PROFILES, lambda: cut(rows, limit), View(output, columns, sort))
+    def read() -> Page:
+        known = profiles.read()
+        return cut([_row(known, name) for name in profiles.names(known)], limit)
+
+    show_list(PROFILES, read, View(output, columns, sort, watch))
 
 
 def _row(known: Profiles, name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -123,7 +124,7 @@ def show_list(listing: Listing, read: Callable[[], Page], view: View, client: Cl
         listing: its columns and words.
         read: reads what it shows.
         view: the options.
-        client: tells when something changed, for `watch`.
+        client: tells when something changed, for `watch`; None: it is read again every two seconds.
 
     Raises:
         WrongUsage: a column does not exist; or JSON or YAML of columns is wanted.
@@ -132,14 +133,17 @@ def show_list(listing: Listing, read: Callable[[], Page], view: View, client: Cl
     if not view.watch:
         _print(listing, chosen, read(), view)
         return
-    if client is None or view.output in ("json", "yaml"):
+    if view.output in ("json", "yaml"):
         raise WrongUsage("--watch does not go together with -o json or -o yaml.")
     while True:
-        since = client.changes()
+        since = client.changes() if client is not None else None
         page = read()
         out.clear_screen()
         _print(listing, chosen, page, view)
-        client.wait_for_change(since, _WATCH_SECONDS)
+        if client is None:
+            time.sleep(_WATCH_SECONDS)
+        else:
+            client.wait_for_change(since, _WATCH_SECONDS)
 
 
 def _columns(listing: Listing, view: View) -> list[Column]:

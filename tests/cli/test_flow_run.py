@@ -212,6 +212,21 @@ def test_what_the_worker_keeps_after_the_end_is_shown_too(runyard, store, run, m
     assert "line 0" in runyard("flow-run", "watch", run["id"]).out
 
 
+def test_the_last_lines_are_in_the_order_of_their_times(runyard, store, run, monkeypatch):
+    """The end of a run is stored with its last record, before records that are a little older."""
+    wait = LocalClient.wait_for_change
+    end(store, run["id"], states.Completed())
+
+    def after_the_first_look(*given):
+        monkeypatch.setattr(LocalClient, "wait_for_change", wait)
+        write_logs(store, run, 1)  # dated long before the end
+        return wait(*given)
+
+    monkeypatch.setattr(LocalClient, "wait_for_change", after_the_first_look)
+    shown = runyard("flow-run", "watch", run["id"]).out
+    assert shown.index("line 0") < shown.index("| Completed")
+
+
 def test_no_task_runs(runyard, run):
     assert runyard("task-run", "ls", "--flow-run", run["id"], "-o", "json").json == []
     assert "No task runs" in runyard("task-runs", "ls").err

@@ -78,13 +78,16 @@ def _follow(
     started = time.monotonic()
     seen: set[str] = set()
     told, over_at = not show_states, None
+    news: list[tuple[datetime, str]] = []
     while True:
         since = client.changes()
         current = client.call(flow_runs.read_flow_run, flow_run.id)
-        news = _new_states(client, flow_run, seen) if show_states else []
+        news += _new_states(client, flow_run, seen) if show_states else []
         news += _new_lines(tail.fresh(), names, once)
-        for _, line in sorted(news, key=lambda each: each[0]):
-            print_line(line, aside)
+        # The end of a run and its last record are stored together, before records that are a little older:
+        # the last lines wait for these, to be printed in order.
+        if current.state_type not in TERMINAL:
+            _print_in_order(news, aside)
         waited = time.monotonic() - started
         left = _LONGEST_WAIT_SECONDS
         if current.state_type in TERMINAL:
@@ -100,8 +103,16 @@ def _follow(
             else:
                 left = min(left, _HINT_AFTER_SECONDS - waited)
         if left <= 0:
+            _print_in_order(news, aside)
             return current
         client.wait_for_change(since, left)
+
+
+def _print_in_order(news: list[tuple[datetime, str]], aside: bool) -> None:
+    """Print the lines by their times, and forget them."""
+    for _, line in sorted(news, key=lambda each: each[0]):
+        print_line(line, aside)
+    news.clear()
 
 
 def _tell_how_to_go_on(flow_run: Any) -> None:
